@@ -324,3 +324,10 @@ def with_last_good_settings(config: Config) -> Config:
         source = "as at the last good tick" if name in kept else "the default"
         log.warning("%s: %s is used, %s", name, shown_value(settings, name) or "nothing", source)
     return replace(config, settings=settings)
+
+
+def why_no_buys(config: Config) -> str:
+    """Why the settings allow no buys; empty when they do."""
+    if config.problems:
+        return "the settings are wrong"
+    return "LIVE_TRADING is no" if config.settings.live_trading_disabled else ""

@@ -120,7 +120,9 @@ def run_command(arguments: list[str], lock_timeouts: "LockTimeouts | None" = Non
     except typer.TyperException as error:
         return report(explain_usage(error, command), debug=debug)
     except typer.Abort:
-        return report(Interrupted("interrupted before anything was sent"), debug=debug)
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # below the question
+        return report(Interrupted("interrupted: nothing was done"), debug=debug)
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a bug, or a database that failed
         return report(_explain(error), debug=debug)
     if code in (INTERRUPTED, TERMINATED):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from botctl.config import Config
+from botctl.config import Config, why_no_buys
 from botctl.domain.health.ticking import Ticking
 from botctl.monitoring.outbox import load_active_alerts
 from botctl.monitoring.problems import Watched, collect_problems
@@ -46,7 +46,7 @@ def read_cockpit(
         status,
         ticking,
         alarms=_alarms(config, now),
-        no_buys=_why_no_buys(config),
+        no_buys=why_no_buys(config),
         prices=dict(prices or {}),
     )
 
@@ -57,10 +57,3 @@ def _alarms(config: Config, now: datetime) -> Sequence[AlarmView]:
     home = Watched(config.settings, config.switch, now, None if key is None else key.expires_at)
     since = {each.key: each.since for each in load_active_alerts() if each.resolved_at is None}
     return [AlarmView(each.key, each.text, since.get(each.key)) for each in collect_problems(home, datetime.now(UTC))]
-
-
-def _why_no_buys(config: Config) -> str:
-    """Why the settings allow no buys; empty when they do."""
-    if config.problems:
-        return "the settings are wrong"
-    return "LIVE_TRADING is no" if config.settings.live_trading_disabled else ""

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 import typer
 
 from botctl.cli.context import env_file_of
-from botctl.cli.tables import WIDTH
+from botctl.cli.tables import width
 from botctl.config import Config, find_home, load_config, open_store
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError, as_bot_error
-from botctl.domain.text import format_money, format_percent, format_time, printable, sanitize
+from botctl.domain.text import below_or_above, format_money, format_time, printable, sanitize
 
 WHAT = "botctl trades spot positions on Kraken and guards them with a stop."
+MOST = 80
+"""Columns at most."""
 NEWCOMER = (
     ("botctl demo", "watch 500 ticks of a simulated market"),
     ("botctl tick", "begin a demo in this folder, one tick at a time"),
@@ -62,7 +64,7 @@ def show_first_screen(ctx: typer.Context) -> None:
     except Exception as error:  # noqa: BLE001 - whatever is broken here, the way out of it is shown
         screen.attention.append(_sentence(_explain(error)))
         screen.steps, screen.is_new = BROKEN, False
-    print("\n\n".join(filter(None, [WHAT, _rows(screen), _attention(screen), _steps(screen)])))
+    print("\n\n".join(filter(None, [_wrapped("", WHAT), _rows(screen), _attention(screen), _steps(screen)])))
 
 
 def _fill(screen: _Screen, ctx: typer.Context) -> None:
@@ -100,7 +102,8 @@ def _fill_from_database(screen: _Screen, config: Config) -> None:
     now, seconds = portfolio.now_offline(settings.botctl_mode), settings.timeframe.seconds
     view = portfolio.status(settings.botctl_mode, config.switch, settings.initial_balance, now, seconds)
     held = "1 open position" if view.open_trades == 1 else f"{view.open_trades or 'no'} open positions"
-    valued = f", equity {format_money(view.equity)}, drawdown {format_percent(view.drawdown)}"
+    below = "" if view.drawdown is None else f", {below_or_above(view.drawdown, 'the start')}"
+    valued = f", equity {format_money(view.equity, settings.quote_currency)}{below}"
     ended = "ok" if view.last_tick_ok else "failed"
     screen.rows += [
         ("account", held + (valued if view.equity is not None else ", not valued yet")),
@@ -122,8 +125,8 @@ def _switch(paused: bool, frozen: bool, active: bool, why: str) -> str:
 
 
 def _rows(screen: _Screen) -> str:
-    width = max((len(name) for name, _ in screen.rows), default=0) + 2
-    text = "\n".join(_wrapped(f"{name:{width}}", value) for name, value in screen.rows)
+    widest = max((len(name) for name, _ in screen.rows), default=0) + 2
+    text = "\n".join(_wrapped(f"{name:{widest}}", value) for name, value in screen.rows)
     return text.replace(Mode.LIVE, _red(Mode.LIVE), 1) if screen.mode == Mode.LIVE else text
 
 
@@ -137,14 +140,16 @@ def _attention(screen: _Screen) -> str:
 
 
 def _wrapped(start: str, text: str) -> str:
-    """A text behind its start, within 80 columns; a path is never broken."""
-    wrapper = textwrap.TextWrapper(WIDTH, start, " " * len(start), break_long_words=False, break_on_hyphens=False)
+    """A text behind its start, within 80 columns or those of the terminal; a path is never broken."""
+    wrapper = textwrap.TextWrapper(
+        min(width(), MOST), start, " " * len(start), break_long_words=False, break_on_hyphens=False
+    )
     return wrapper.fill(printable(text))
 
 
 def _steps(screen: _Screen) -> str:
-    width = max(len(command) for command, _ in screen.steps)
-    return "\n".join(["Next:", *(f"  {command:{width}}  {what}" for command, what in screen.steps)])
+    widest = max(len(command) for command, _ in screen.steps)
+    return "\n".join(["Next:", *(_wrapped(f"  {command:{widest}}  ", what) for command, what in screen.steps)])
 
 
 def _explain(error: Exception) -> BotError:

@@ -4,21 +4,24 @@ import os
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import typer
 
+from botctl.cli.tables import fit
 from botctl.config import Config, open_store
 from botctl.domain.configuration.settings import SETTINGS, Mode, Setting, Settings, parse_leniently
 from botctl.domain.errors import BotError, Refused
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.money import cents
+from botctl.domain.symbols import resolve_symbol
 
-MODES = "demo (synthetic prices), paper (real prices, no orders) or live (real money)"
+MODES = "The modes: demo (synthetic prices), paper (real prices, play money) and live (real money)."
 KEY_RIGHTS = (
     "Make a key for botctl alone at Kraken (Settings, API), with Query Funds, Query Open Orders & Trades, Query Closed "
     "Orders & Trades, Create & Modify Orders, and no right to withdraw."
@@ -36,7 +39,8 @@ def ask_settings(config: Config, mode: Mode | None) -> dict[str, str]:
     questions = Questions(os.environ)
     _say(f"This writes {config.env_file}. Enter takes what is in brackets; you can change all of it there later.")
     if mode is None:
-        questions.ask("BOTCTL_MODE", f"Mode: {MODES}", config.settings.botctl_mode)
+        _say(MODES)
+        questions.ask("BOTCTL_MODE", "Mode", config.settings.botctl_mode)
     else:
         questions.answers["BOTCTL_MODE"] = mode
     chosen = questions.settings.botctl_mode
@@ -61,14 +65,30 @@ class Questions:
         known = {name: value for name, value in self.environment.items() if name in BY_NAME}
         return parse_leniently(self.answers | known)[0]
 
-    def ask(self, name: str, question: str, default: str | None, *, hidden: bool = False) -> None:
-        """Ask until the setting can be read; an empty answer leaves it out. Not where the environment has it."""
+    def ask(
+        self,
+        name: str,
+        question: str,
+        default: str | None,
+        *,
+        hidden: bool = False,
+        understand: Callable[[str], str] = str,
+    ) -> None:
+        """Ask until the setting can be read; an empty answer leaves it out. Not where the environment has it.
+
+        `understand` makes the setting's text of what was typed, or raises ValueError with what is wrong with it.
+        """
         if self.environment.get(name):
             return
         setting = BY_NAME[name]
         while True:
             typed = _read_hidden(question) if hidden else _read(question, default)
-            problem = _problem_with(setting, typed) if typed else None
+            try:
+                typed = understand(typed)
+            except ValueError as error:
+                problem: str | None = str(error)
+            else:
+                problem = _problem_with(setting, typed) if typed else None
             if problem is None:
                 break
             _say(f"  {problem}")
@@ -76,12 +96,17 @@ class Questions:
             self.answers[name] = typed
 
     def ask_symbols(self) -> None:
-        while True:
-            self.ask("SYMBOLS", "What to trade, separated by commas", BY_NAME["SYMBOLS"].default)
-            unknown = _unknown_symbols(self.settings)
-            if not unknown or self.environment.get("SYMBOLS"):
-                return
-            _say(f"  Kraken has no market {', '.join(unknown)}")
+        markets = cache(lambda: _load_symbols(self.settings))
+        default = BY_NAME["SYMBOLS"].default or ""
+
+        def understand(typed: str) -> str:
+            parts = [part for part in typed.split(",") if part.strip()]
+            symbols = [resolve_symbol(part.strip(), default.split(","), markets()) for part in parts]
+            if unknown := [symbol for symbol in symbols if markets() and symbol not in markets()]:
+                raise ValueError(f"Kraken has no market {', '.join(unknown)}")
+            return ",".join(dict.fromkeys(symbols))
+
+        self.ask("SYMBOLS", "What to trade, separated by commas", default, understand=understand)
 
     def ask_key(self) -> None:
         """Both parts, until Kraken takes them, or left out."""
@@ -137,13 +162,13 @@ def _ask_kraken(settings: Settings) -> tuple[Sequence[CheckResult], Decimal | No
         return results, bot.snapshots.take_snapshot([]).equity
 
 
-def _unknown_symbols(settings: Settings) -> list[str]:
-    """None also where Kraken can't be asked: `doctor` does it later."""
+def _load_symbols(settings: Settings) -> Sequence[str]:
+    """Kraken's; none where it can't be asked: `doctor` does it later."""
     from botctl.wiring import open_market_data
 
     try:
         with open_market_data(settings) as market:
-            return [symbol for symbol in settings.symbols if symbol not in market.load_markets()]
+            return list(market.load_markets())
     except BotError as error:
         _say(f"  the symbols could not be checked: {error.message}; `botctl doctor` checks them later")
         return []
@@ -162,7 +187,9 @@ def _problem_with(setting: Setting, text: str) -> str | None:
     try:
         setting.parse(text)
     except ValueError as error:
-        return str(error) if setting.secret else f"{text!r:.100} {error}"
+        if setting.secret:
+            return f"that {error}"
+        return f"it {error}, not {text!r:.100}" if str(error).startswith("must be") else f"{text!r:.100} {error}"
     return None
 
 
@@ -181,6 +208,8 @@ def _read_hidden(question: str) -> str:
         sys.stderr.write(f"{question}: ")
         sys.stderr.flush()
         typed = sys.stdin.readline()
+    except KeyboardInterrupt:
+        raise typer.Abort from None
     finally:
         termios.tcsetattr(number, termios.TCSADRAIN, before)
         sys.stderr.write("\n")
@@ -190,4 +219,4 @@ def _read_hidden(question: str) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(fit(text, sys.stderr), err=True)

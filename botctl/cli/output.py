@@ -68,7 +68,7 @@ def print_drawing(drawing: Drawing, *, err: bool = False) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=False, stderr=err).print(drawing)
+    Console(highlight=False, soft_wrap=False, stderr=err).print(drawing, crop=False)  # `--full` may be wider
 
 
 def with_progress[T](ctx: typer.Context, items: Sequence[T], text: str) -> Iterator[T]:

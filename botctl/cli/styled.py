@@ -1,15 +1,13 @@
 """Lines of text with colours, laid out for any width: in colour on a terminal, the same in plain text elsewhere."""
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from botctl.cli.tables import Drawing
+from botctl.cli.tables import BEFORE_UNIT, Drawing
 from botctl.domain.text import printable
 
-BEFORE_UNIT = re.compile(r"(?<=[0-9]) (?=%|[A-Z]{3,5}\b|(?:s|min|h|d)\b|[0-9]{2}:[0-9]{2})")
 GAP = 2
 """Columns between two cells."""
 
@@ -38,12 +36,34 @@ def draw_lines(lines: Sequence[Line], *, coloured: bool) -> Drawing:
         return plain(lines)
     from rich.text import Text
 
-    text = Text()
-    for number, line in enumerate(lines):
+    text, room = Text(), terminal_width()
+    for number, line in enumerate(each for whole in lines for each in folded(whole, room)):
         text.append("\n" if number else "")
         for span in line:
             text.append(printable(span.text), span.style)
     return text
+
+
+def folded(line: Line, width: int) -> list[Line]:
+    """A line over as many as it takes, broken between words; those below the first are indented a little more."""
+    text = "".join(span.text for span in line)
+    if len(text) <= width:
+        return [line]
+    indent = " " * (len(text) - len(text.lstrip()) + GAP)
+    kept = BEFORE_UNIT.sub("\u00a0", text.rstrip())
+    pieces = textwrap.wrap(kept, max(width, 3 * GAP + len(indent)), subsequent_indent=indent, break_on_hyphens=False)
+    styles = [span.style for span in line for _ in span.text]
+    lines: list[Line] = []
+    start = 0
+    for number, piece in enumerate(pieces):
+        words = piece[len(indent) :] if number else piece
+        start = kept.index(words, start)
+        gap = [Span(indent)] if number else []
+        lines.append(
+            [*gap, *(Span(letter, styles[start + place]) for place, letter in enumerate(words.replace("\u00a0", " ")))]
+        )
+        start += len(words)
+    return lines
 
 
 def wrapped(text: str, width: int, style: str = "", *, first: str = "", indent: int = 0) -> list[Line]:

@@ -5,12 +5,13 @@ texts; and where even that is not enough, it writes each row as a list.
 """
 
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from botctl.domain.text import format_signed, printable
 
@@ -23,18 +24,20 @@ RIGHT_ALIGNED = frozenset(
     {
         *("id", "amount", "entry", "break-even", "stop", "first stop", "high", "price", "exit", "P&L", "R", "filled"),
         *("fee", "fees", "value", "proceeds", "to stop", "free", "trigger", "held", "at Kraken"),
-        *("trades", "won", "mean P&L"),
+        *("trades", "won", "mean P&L", "return %", "drawdown %", "Sharpe", "test", "max drawdown %"),
     }
 )
 LEFT_OUT_FIRST = (
     *("fees", "held", "first stop", "opened", "high", "fee", "free", "order id", "amount", "R", "break-even"),
-    *("max DD %", "trades", "neighbours", "entered", "entry", "closed", "exit", "status", "trigger"),
+    *("max drawdown %", "trades", "neighbours", "entered", "entry", "closed", "exit", "status", "trigger"),
 )
 """The columns that a table can do without, the least important first. All others are always there."""
 WIDTH = 80
 """Where there is no terminal."""
 MOST_FOR_TEXT = 100
 """Longer lines of text are hard to read."""
+BEFORE_UNIT = re.compile(r"(?<=[0-9]) (?=%|[A-Z]{3,5}\b|(?:s|min|h|d)\b|[0-9]{2}:[0-9]{2})")
+"""The space between a figure and its unit, at which no line ends."""
 UNBROKEN = 24
 """Words up to this length are never broken, and no figure is longer."""
 
@@ -59,11 +62,11 @@ def width() -> int:
     return _known_width() or WIDTH
 
 
-def _known_width() -> int | None:
+def _known_width(stream: TextIO | None = None) -> int | None:
     if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
         return int(columns)
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or None
     except (OSError, ValueError):  # no terminal, or none that knows its size
         return None
 
@@ -181,7 +184,12 @@ def _as_lists(columns: Sequence[str], cells: Sequence[Sequence[Coloured]]) -> st
 
 
 def _note(left_out: Sequence[str], full: bool | None) -> str:
-    where = "a wider terminal or --json shows them" if full is None else "--full, a wider terminal or --json shows them"
+    them = "it" if len(left_out) == 1 else "them"
+    where = (
+        f"a wider terminal or --json shows {them}"
+        if full is None
+        else f"--full, a wider terminal or --json shows {them}"
+    )
     return "\n".join(textwrap.wrap(f"left out: {', '.join(left_out)} ({where})", width()))
 
 
@@ -199,21 +207,29 @@ def pairs(rows: Sequence[tuple[str, str]], columns: int | None = None) -> str:
     left = max((len(name) for name, _ in rows), default=0) + 2
     lines = []
     for name, value in rows:
-        first, *rest = textwrap.wrap(value, max(UNBROKEN, columns - left), break_on_hyphens=False) or [""]
+        first, *rest = _wrapped(value, max(UNBROKEN, columns - left)) or [""]
         lines += [f"{name:{left}}{first}".rstrip(), *(" " * left + line for line in rest)]
     return "\n".join(lines)
 
 
 def sentence(text: str) -> str:
     """A line of text, broken where the terminal is too narrow. A log or a pipe has no width, and gets whole lines."""
-    columns = _known_width()
+    return fit(text, sys.stdout)
+
+
+def fit(text: str, stream: TextIO) -> str:
+    """A line of text for this stream, broken between words where its terminal is too narrow."""
+    columns = _known_width(stream)
     if columns is None or len(text) <= columns:
         return text
     indent = " " * (len(text) - len(text.lstrip()))
-    more = f"{indent}  "
-    return "\n".join(
-        textwrap.wrap(text.strip(), columns, initial_indent=indent, subsequent_indent=more, break_on_hyphens=False)
-    )
+    return "\n".join(_wrapped(text.strip(), columns, indent, f"{indent}  "))
+
+
+def _wrapped(text: str, columns: int, first: str = "", more: str = "") -> list[str]:
+    kept = BEFORE_UNIT.sub("\u00a0", text)
+    lines = textwrap.wrap(kept, columns, initial_indent=first, subsequent_indent=more, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def group(*parts: Drawing) -> Drawing:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from botctl.domain.errors import Refused
 from botctl.domain.serialization import NOT_IN_JSON
-from botctl.domain.text import format_moment
+from botctl.domain.text import counted, format_moment
 
 ACTIVE, PAUSED = "ACTIVE", "PAUSED"
 
@@ -32,18 +32,15 @@ class SwitchState:
         return not self.paused and not self.frozen and self.buy_enabled and self.tripped_at is None
 
 
-def describe_system(system_status: str, frozen: bool, why: str) -> str:
-    return system_status + (" and FROZEN: positions are unguarded" if frozen else "") + (f" ({why})" if why else "")
-
-
 def describe_frozen(open_trades: int, resting: int) -> str:
     """Who guards the open trades of a frozen system: stops that rest at the exchange, or nobody."""
     if not resting:
-        return f"{open_trades} open positions are NOT guarded"
+        return f"{counted(open_trades, 'open position is', 'open positions are')} NOT guarded"
     if resting >= open_trades:
-        return f"{open_trades} open positions are guarded at Kraken only, by their resting stops"
+        held = counted(open_trades, "open position is", "open positions are")
+        return f"{held} guarded at Kraken only, by {'its resting stop' if open_trades == 1 else 'their resting stops'}"
     guarded = f"{resting} of {open_trades} open positions are guarded at Kraken only, by their resting stops"
-    return f"{guarded}; {open_trades - resting} are NOT guarded"
+    return f"{guarded}; {counted(open_trades - resting, 'is', 'are')} NOT guarded"
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def switch_sentence(
     if not parts:
         parts = [f"Active, but {no_buys}: no new buys."] if no_buys else ["Active. Buys are allowed."]
     if state.tripped_at and not unchecked:
-        stops = f"Each tick sells what is still open ({open_trades} positions)." if open_trades else ""
+        stops = f"Each tick sells what is still open ({counted(open_trades, 'position')})." if open_trades else ""
     return " ".join(filter(None, [*parts, stops]))
 
 

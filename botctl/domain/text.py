@@ -79,6 +79,11 @@ def format_percent(value: Decimal | None) -> str:
     return UNKNOWN if value is None else f"{_figure(100 * value, CENTS)} %"
 
 
+def below_or_above(drawdown: Decimal, what: str) -> str:
+    """A drawdown in words: 0.12 % below the start, or above it where it is a gain."""
+    return f"{format_percent(abs(drawdown))} {'below' if drawdown >= 0 else 'above'} {what}"
+
+
 def format_change(value: Decimal | None) -> str:
     """A fraction by which something has changed, with its sign: +1.87 %."""
     return UNKNOWN if value is None else f"{_figure(100 * value, CENTS, '+')} %"
@@ -144,6 +149,11 @@ def sanitize(text: str, max_length: int = MAX_FOREIGN_TEXT) -> str:
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text[: max_length + 1])
     line = "".join(shown)
     return line if len(line) <= max_length else f"{line[: max_length - 3]}..."
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 trade`, `2 trades`; `many` for what does not take a plain s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def describe_stop(stop: float | None) -> str:

@@ -10,7 +10,7 @@ from botctl.domain.errors import BotError
 from botctl.domain.health.checks import KEY_EXPIRES_SOON
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import TradeStatus
-from botctl.domain.text import sanitize
+from botctl.domain.text import counted, sanitize
 from botctl.monitoring.alerts import Problem
 from botctl.queries.guarding import unguarded_reason
 from botctl.queries.resting_stops import name_unprotected
@@ -86,7 +86,11 @@ def unguarded_problem(trades: Sequence[str]) -> Problem | None:
         return None
     more = [f"and {len(trades) - MAX_NAMED_TRADES} more"] if len(trades) > MAX_NAMED_TRADES else []
     names = "; ".join([*trades[:MAX_NAMED_TRADES], *more])
-    return Problem("unguarded", f"{len(trades)} open positions are unguarded: {names}", size=len(trades))
+    return Problem(
+        "unguarded",
+        f"{counted(len(trades), 'open position is', 'open positions are')} unguarded: {names}",
+        size=len(trades),
+    )
 
 
 def load_unprotected(home: Watched) -> list[str]:
@@ -98,7 +102,11 @@ def _unprotected_problem(trades: Sequence[str]) -> Problem | None:
     if not trades:
         return None
     names = "; ".join(trades[:MAX_NAMED_TRADES])
-    return Problem("unprotected", f"{len(trades)} open positions have no resting stop: {names}", size=len(trades))
+    return Problem(
+        "unprotected",
+        f"{counted(len(trades), 'open position has', 'open positions have')} no resting stop: {names}",
+        size=len(trades),
+    )
 
 
 def missing_problem(records: Mapping[str, MissingRecord]) -> Problem | None:
@@ -172,4 +180,6 @@ def _missed_problem(ticks: Sequence[Tick], seconds: int) -> Problem | None:
     """Runs that are missing between the last two ticks. A run that was killed is one of them."""
     if len(ticks) < 2 or not (missed := missed_between(ticks[1].at, ticks[0].at, seconds)):
         return None
-    return Problem("missed", f"{missed} runs were missed or killed since {ticks[1].at:%Y-%m-%d %H:%M} UTC")
+    return Problem(
+        "missed", f"{counted(missed, 'run was', 'runs were')} missed or killed since {ticks[1].at:%Y-%m-%d %H:%M} UTC"
+    )

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from botctl.domain.configuration.settings import Mode, Settings
 from botctl.domain.errors import BadValue
 from botctl.domain.fees import FeeRates
-from botctl.domain.kill_switch import describe_system
 from botctl.domain.orders import TradeStatus
 from botctl.domain.serialization import NOT_IN_JSON
-from botctl.domain.text import format_time
 from botctl.run_lock import LockHolder
 from botctl.store.broken_rows import find_unknown_rows, load_row, load_rows
 from botctl.store.evidence.fee_rates import load_fee_rates
@@ -57,18 +55,6 @@ class StatusView:
     """What paused it."""
     running: str = field(default="", metadata=NOT_IN_JSON)
     """The run that holds the lock now."""
-
-    @property
-    def system_description(self) -> str:
-        """Whether the system trades, and what paused it."""
-        return describe_system(self.system_status, self.frozen, self.why)
-
-    @property
-    def buys_description(self) -> str:
-        """Whether the switch allows buys, and what disabled them."""
-        if self.tripped_at:
-            return f"disabled: the drawdown guard tripped at {format_time(self.tripped_at)} UTC"
-        return "enabled" if self.buy_enabled else "disabled"
 
 
 def list_trades(*, symbol: str | None = None, limit: int | None = None) -> "Rows[TradeRecord]":

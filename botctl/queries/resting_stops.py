@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from botctl.domain.text import counted
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import ACTIVE_TRADES, RESTING_ORDERS, Order, Trade
 from botctl.store.resting_stops import find_unprotected
@@ -39,7 +40,8 @@ def unprotected_notice(names: Sequence[str]) -> list[str]:
     """One line for all of them."""
     if not names:
         return []
-    return [f"{len(names)} open positions have no resting stop: {'; '.join(names)}; the next tick tries again"]
+    lack = counted(len(names), "open position has", "open positions have")
+    return [f"{lack} no resting stop: {'; '.join(names)}; the next tick tries again"]
 
 
 def list_resting_stops() -> list[RestingStopView]:

@@ -15,6 +15,7 @@ from botctl.domain.errors import BotError, ConfigError, NoAnswer, Refused, as_bo
 from botctl.domain.kill_switch import describe_frozen
 from botctl.domain.money import cents
 from botctl.domain.orders import ExitReason
+from botctl.domain.text import counted
 from botctl.store import ticks
 from botctl.store.evidence.gone_markets import gone_assets
 from botctl.store.rows import DecisionRow
@@ -171,7 +172,7 @@ def _count_missed_runs(bot: Bot, state: TickState) -> None:
     missed = 0 if last is None else ticks.missed_between(last, state.at, bot.settings.timeframe.seconds)
     if last is not None and missed:
         ticks.add_missed_ticks(missed)
-        state.notes.append(f"{missed} runs were missed since {last:%Y-%m-%d %H:%M} UTC")
+        state.notes.append(f"{counted(missed, 'run was', 'runs were')} missed since {last:%Y-%m-%d %H:%M} UTC")
 
 
 def guard_positions(bot: Bot) -> tuple[Snapshot, Exits, list[StopView]]:
@@ -291,7 +292,9 @@ def _complete_figures(bot: Bot, state: TickState) -> None:
 
 def _warn_of_unguarded(bot: Bot, state: TickState) -> None:
     trades, resting = len(bot.journal.open_symbols()), bot.resting.count()
-    guarded = describe_frozen(trades, resting) if resting else f"{trades} positions are unguarded"
+    guarded = (
+        describe_frozen(trades, resting) if resting else f"{counted(trades, 'position is', 'positions are')} unguarded"
+    )
     state.notes.append(f"frozen: {guarded}, and nothing is traded")
 
 

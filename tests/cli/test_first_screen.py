@@ -44,7 +44,9 @@ def _after_a_tick(bot: BotRunner) -> Run:
 def test_an_owner_sees_the_account_the_switch_and_the_last_tick(bot: BotRunner) -> None:
     run = _after_a_tick(bot)
 
-    assert re.search(r"^account +1 open position, equity 9,999\.14, drawdown 0\.01 %$", run.stdout, re.MULTILINE)
+    assert re.search(
+        r"^account +1 open position, equity 9,999\.14 USD, 0\.01 % below the start$", run.stdout, re.MULTILINE
+    )
     assert re.search(r"^switch +on: botctl buys and sells$", run.stdout, re.MULTILINE)
     assert re.search(r"^last tick +2025-01-03 02:15 UTC, ok$", run.stdout, re.MULTILINE)
     assert "Nothing needs your attention." in run.stdout

@@ -22,8 +22,8 @@ SECONDS = 30
 
 type Talk = Sequence[tuple[str, str]]
 """What it asks, and what is typed then."""
-PAPER: Talk = [("Mode:", "paper"), ("What to trade", "BTC/USD"), ("Cost of one entry", "")]
-LIVE: Talk = [("Mode:", "live"), ("What to trade", ""), ("Cost of one entry", "25")]
+PAPER: Talk = [("Mode [", "paper"), ("What to trade", "BTC/USD"), ("Cost of one entry", "")]
+LIVE: Talk = [("Mode [", "live"), ("What to trade", ""), ("Cost of one entry", "25")]
 
 
 @pytest.fixture
@@ -88,10 +88,11 @@ def test_real_money_needs_a_key_which_is_hidden_and_checked_at_once(fresh: BotRu
 
 def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken) -> None:
     answers = [
-        ("Mode:", "real"),
-        ("Mode:", "live"),
+        ("Mode [", "real"),
+        ("Mode [", "live"),
         ("What to trade", "BTC/XYZ"),
-        ("What to trade", "BTC/USD"),
+        ("What to trade", "abc"),
+        ("What to trade", "btc, ETHUSD,XBTUSD"),
         ("Cost of one entry", "much"),
         ("Cost of one entry", "25"),
         ("API key", "wrong" * 8),
@@ -104,7 +105,11 @@ def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken)
     code, said = talk(fresh, "init", answers=answers)
 
     assert code == 0, said
+    assert "it must be demo, paper or live, not 'real'" in said
     assert "Kraken has no market BTC/XYZ" in said
+    assert "'abc' is none of the known symbols" in said
+    assert "it must be a number above zero, not 'much'" in said
+    assert settings_of(fresh)["SYMBOLS"] == "BTC/USD,ETH/USD"
     assert "Kraken does not take this key" in said
     assert settings_of(fresh)["KRAKEN_API_KEY"] == kraken.api_key
 
@@ -148,7 +153,7 @@ def test_without_kraken_the_answers_are_kept_and_doctor_checks_them_later(fresh:
 def test_yes_and_json_ask_nothing(fresh: BotRunner, arguments: tuple[str, ...]) -> None:
     said = on_terminal(fresh, "init", "--mode", "paper", *arguments)
 
-    assert "Mode:" not in said
+    assert "Mode [" not in said
     assert (fresh.home / ".env").read_text() == example_env(Mode.PAPER)
 
 

@@ -481,7 +481,7 @@ def test_a_tick_that_does_not_come_is_missed_by_all_who_look(
         told = live.run("status")
 
     assert in_time[:3] == ("", "", "ok")
-    assert late == (LATE + question, LATE + question, "fail", f"{LATE}{question} 1 open positions are not guarded")
+    assert late == (LATE + question, LATE + question, "fail", f"{LATE}{question} 1 open position is not guarded")
     assert LATE + question in told.stderr
     assert live.json("status")["scheduled_by"] == (None if runner == "nobody" else runner)
 
@@ -529,7 +529,7 @@ def test_remove_says_that_stops_still_rest_at_kraken(bot: BotRunner, machine: Ma
 
     run = bot.run("schedule", "remove", "--yes")
 
-    said = "1 stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them."
+    said = "1 stop still rests at Kraken, where nothing moves up any more: `botctl resting-stops --cancel` cancels"
     assert said in run.stderr
     assert len(bot.json("resting-stops")) == 1
 

@@ -81,7 +81,7 @@ def test_a_position_without_its_resting_stop_is_named_wherever_positions_are(
     assert (position["resting_trigger"], position["unprotected"]) == (None, "none")
     assert (status["resting_stops"], status["unprotected"]) == (0, ["BTC/USD (trade 1)"])
     assert "none!" in table.stdout
-    assert "1 open positions have no resting stop: BTC/USD (trade 1)" in table.stderr
+    assert "1 open position has no resting stop: BTC/USD (trade 1)" in table.stderr
     assert "UNPROTECTED: no stop rests at the exchange" in text.stdout
     assert "BTC/USD (trade 1) has none" in doctor.stdout
     assert 'botctl_unprotected_positions{mode="live"} 1.0' in (live.home / "metrics.prom").read_text()
@@ -137,7 +137,7 @@ def test_pause_leaves_it_and_freeze_says_who_guards(guarded: BotRunner, kraken: 
     frozen = guarded.run("pause", "--freeze")
     status, tick = guarded.run("status"), guarded.run("tick")
 
-    said = "1 open positions are guarded at Kraken only, by their resting stops"
+    said = "1 open position is guarded at Kraken only, by its resting stop"
     assert f"frozen: {said} until `botctl resume`" in frozen.stderr
     assert f"FROZEN: {said}" in status.stderr
     assert f"frozen: {said}, and nothing is traded" in tick.stderr
@@ -152,7 +152,7 @@ def test_a_frozen_position_without_one_is_counted_apart(guarded: BotRunner, krak
 
     run = guarded.run("pause", "--freeze")
 
-    assert "1 of 2 open positions are guarded at Kraken only, by their resting stops; 1 are NOT guarded" in run.stderr
+    assert "1 of 2 open positions are guarded at Kraken only, by their resting stops; 1 is NOT guarded" in run.stderr
 
 
 def test_forget_cancels_it_and_no_order_of_the_owner(guarded: BotRunner, kraken: FakeKraken) -> None:
@@ -216,7 +216,7 @@ def test_its_trigger_shows_in_positions_and_its_moves_in_explain(guarded: BotRun
     steps = [(step["kind"], step["detail"]) for step in guarded.json("explain", "1")["steps"]]
 
     assert (position["resting_trigger"], position["unprotected"]) == ("50500.0", None)
-    assert "50,500.00" in table.stdout
+    assert "50,500.0" in table.stdout
     assert ("resting stop moved", "the resting stop moved from 48,500.0 to 50,500.0") in steps
     assert ("rests", "the stop rests at Kraken: it sells once the price is at 50,500.0") in steps
 

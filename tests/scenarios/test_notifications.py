@@ -213,7 +213,7 @@ def test_positions_that_nobody_guards_are_an_alarm_until_somebody_does(notified:
         notified.run("check-positions")
 
     assert [line.split(":")[0] for line in listener.lines] == [
-        "1 open positions are unguarded",
+        "1 open position is unguarded",
         "for 15 min",  # a quarter of an hour later
         "resolved after 60 min",
     ]

@@ -13,7 +13,7 @@ from botctl.domain.configuration.refused_buys import live_trading_disabled_error
 from botctl.domain.configuration.settings import Mode, Settings, missing_for_live
 from botctl.domain.errors import BotError, NoAnswer
 from botctl.domain.health.checks import CheckResult
-from botctl.domain.text import format_time
+from botctl.domain.text import counted, format_time
 from botctl.monitoring.check import check_monitoring
 from botctl.queries.portfolio import now_offline
 from botctl.scheduling.installation import check_schedule
@@ -104,7 +104,9 @@ def _check_ticks(config: Config, bot: Bot) -> CheckResult:
     ticking = find_ticking(config.folder, last, now_offline(settings.botctl_mode), settings.timeframe.seconds)
     if ticking.overdue:
         trades = len(bot.journal.open_symbols())
-        detail = ticking.overdue + (f" {trades} open positions are not guarded" if trades else "")
+        detail = ticking.overdue + (
+            f" {counted(trades, 'open position is', 'open positions are')} not guarded" if trades else ""
+        )
         return CheckResult("ticks", "fail" if trades else "warn", detail, "run `botctl schedule show`")
     detail = "no tick yet" if last is None else f"the last tick is of {format_time(last)} UTC"
     signals = "" if settings.signal_seconds is None else f", signals every {settings.signal_timeframe}"

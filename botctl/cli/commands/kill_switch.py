@@ -1,6 +1,7 @@
 """pause and resume: the kill switch, without network."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from botctl.cli.context import JsonFlag, config_from, exit_with
 from botctl.cli.log import notice
 from botctl.cli.output import show
 from botctl.cli.views.status import draw_switch
-from botctl.config import Config, open_store
+from botctl.config import Config, open_store, why_no_buys
 from botctl.domain.errors import BotError, ConfigError, Refused, WrongDatabase
 from botctl.domain.kill_switch import PAUSED, SwitchState, describe_frozen
 from botctl.domain.text import sanitize
@@ -48,23 +49,21 @@ def pause(
     try:
         with open_store(config):
             config.switch.pause(datetime.now(UTC), freeze=freeze, reason=sanitize(reason, MAX_REASON_LENGTH))
-            state, guarded = config.switch.read(), _guarded_by(config)
+            state, (held, resting) = config.switch.read(), _held_and_resting(config)
     except (*DATABASE_ERRORS, BotError) as error:
-        state, guarded = _pause_by_file(config, error), NOBODY
+        state, (held, resting) = _pause_by_file(config, error), (0, 0)
     if state.frozen:
+        guarded = describe_frozen(held, resting) if resting else NOBODY
         notice(f"frozen: {guarded} until `botctl resume`")
     elif freeze:
         notice("NOT frozen, only paused: stops and the drawdown guard still sell")
-    show(ctx, state, draw_switch)
+    show(ctx, state, partial(draw_switch, open_trades=held, resting=resting, no_buys=why_no_buys(config)))
     exit_with(BotError.exit_code if freeze and not state.frozen else 0)
 
 
-def _guarded_by(config: Config) -> str:
-    """Who guards open positions while nothing is sent."""
-    resting = len(load_resting_stops())
-    if not resting:
-        return NOBODY
-    return describe_frozen(len(Journal(config.settings.botctl_mode).open_symbols()), resting)
+def _held_and_resting(config: Config) -> tuple[int, int]:
+    """How many trades are open, and how many of their stops rest at the exchange."""
+    return len(Journal(config.settings.botctl_mode).open_symbols()), len(load_resting_stops())
 
 
 def _pause_by_file(config: Config, error: Exception) -> SwitchState:
@@ -104,10 +103,10 @@ def resume(
     config = config_from(ctx, acts=True)
     with open_store(config):
         config.switch.resume(datetime.now(UTC), enable_buys=enable_buys)
-        state = config.switch.read()
+        state, (held, resting) = config.switch.read(), _held_and_resting(config)
     if state.paused:
         notice(f"still paused: {state.why}; remove the cause")
     elif not state.buy_enabled:
         notice("buys stay disabled: `botctl resume --enable-buys` allows them")
-    show(ctx, state, draw_switch)
+    show(ctx, state, partial(draw_switch, open_trades=held, resting=resting, no_buys=why_no_buys(config)))
     exit_with(Refused.exit_code if state.paused else 0)

@@ -45,7 +45,7 @@ from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_cod
 from botctl.domain.money import format_decimal
 from botctl.domain.orders import ExitReason
 from botctl.domain.symbols import base_of
-from botctl.domain.text import format_percent
+from botctl.domain.text import counted, format_percent
 from botctl.queries.resting_stops import list_resting_stops
 from botctl.store.corrections import forget_trade, load_forgettable
 from botctl.store.evidence.price_decimals import load_price_decimals
@@ -83,7 +83,7 @@ def buy(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Buy SYMBOL at the market price for AMOUNT, and set its stop.
+    """Buy SYMBOL for AMOUNT at the market price, with a stop.
 
     AMOUNT is in the quote currency of SYMBOL; the fee is extra. An AMOUNT above the limits of your settings is bought
     all the same, with a note. With --risk the size follows from the stop instead, fees and slippage included, within
@@ -251,7 +251,11 @@ def liquidate(
         after_run.queue_notifications(config, bot)
         draw = partial(draw_liquidation, decimals=load_price_decimals())
     if left and not errors:
-        errors.append(BotError(f"{left} trades are still open", hint="the next tick continues, or run it again"))
+        errors.append(
+            BotError(
+                f"{counted(left, 'trade is', 'trades are')} still open", hint="the next tick continues, or run it again"
+            )
+        )
     log_errors(errors)
     notice(*exits.notes)
     show(ctx, LiquidationView(exits.results, left, False, [str(error) for error in errors]), draw)
@@ -346,7 +350,9 @@ def resting_stops(
             show_list(ctx, list_resting_stops(), draw, NO_RESTING_STOP)
         return
     config = config_from(ctx, acts=True, account=True)
-    confirm("Cancel every stop that rests at Kraken? Open positions are then guarded by ticks alone.", yes=yes)
+    with open_store(config):
+        resting = counted(len(list_resting_stops()), "stop that rests", "stops that rest")
+    confirm(f"Cancel {resting} at Kraken? Open positions are then guarded by ticks alone.", yes=yes)
     with open_bot(config) as bot:
         errors = bot.resting.cancel_all()
         left = list_resting_stops()

@@ -108,9 +108,10 @@ def positions(
 
             market, rates = build_market(config.settings), portfolio.fee_rates(config.settings)
             rows = portfolio.list_live_positions(market, rates, distance)
-            show_list(ctx, rows, draw_live_positions, "no open positions")
+            show_list(ctx, rows, partial(draw_live_positions, decimals=load_price_decimals()), "no open positions")
         else:
-            show_list(ctx, portfolio.list_positions(distance), draw_trades, "no open positions")
+            draw = partial(draw_trades, decimals=load_price_decimals())
+            show_list(ctx, portfolio.list_positions(distance), draw, "no open positions")
 
 
 def _require_terminal(ctx: typer.Context, *, watch: bool) -> None:
@@ -126,10 +127,10 @@ def _watch(config: Config, seconds: int) -> None:
 
 
 def trades(ctx: typer.Context, limit: Limit = 100, full: FullFlag = False, as_json: JsonFlag = False) -> None:
-    """List trades, open and closed, with their profit, and what they came to.
+    """List all trades with their profit, and the totals.
 
-    P&L is after both fees, in the quote currency; totals and win rate are of the trades listed. Needs no network.
-    `botctl explain` shows the history of one trade.
+    Open and closed ones. P&L is after both fees, in the quote currency; totals and win rate are of the trades listed.
+    Needs no network. `botctl explain` shows the history of one trade.
 
     \b
     Examples:
@@ -167,4 +168,4 @@ def balance(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         total, free = balances.total(currency), balances.spendable(currency)
         rows.append(BalanceView(currency, total, free, value_of(currency, total, quote_currency, snapshot.prices)))
     log_errors(snapshot.problems)
-    show_list(ctx, rows, draw_balances, "the account is empty")
+    show_list(ctx, rows, partial(draw_balances, currency=quote_currency), "the account is empty")

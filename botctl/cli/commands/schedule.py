@@ -19,7 +19,7 @@ from botctl.cli.views.schedule import draw_files, draw_schedule
 from botctl.config import Config, open_store, read_sources
 from botctl.domain.configuration.settings import SETTINGS, Mode
 from botctl.domain.errors import BadValue, BotError, ConfigError, Refused
-from botctl.domain.text import describe_stop
+from botctl.domain.text import counted, describe_stop
 from botctl.scheduling import crontab, installation, systemd
 from botctl.scheduling.crontab import cron_block, find_block, parse_delay, with_block, without_block
 from botctl.scheduling.runner import find_ticking
@@ -185,7 +185,8 @@ def _resting_stops(config: Config) -> int:
 
 
 def _of_resting(resting: int) -> str:
-    return f"{resting} stops still rest at Kraken, and move no more: `botctl resting-stops --cancel` cancels them."
+    rest = counted(resting, "stop still rests", "stops still rest")
+    return f"{rest} at Kraken, where nothing moves up any more: `botctl resting-stops --cancel` cancels what rests."
 
 
 def _job_from(ctx: typer.Context, config: Config) -> Job:

@@ -132,7 +132,7 @@ def demo(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Play ticks on the simulated market, in a temporary database.
+    """Run ticks on a simulated market, in a temporary database.
 
     The same tick, rules and journal as in live mode, on simulated prices. Of your
     settings only those of the Council count; your database is not touched. Exit code 1
@@ -159,7 +159,7 @@ def demo(
                 outcome.ticks, portfolio.list_trades(), outcome.equity, initial_balance, count_decisions(),
                 label_of(settings), count_stances(), outcome.error_messages(),
             )  # fmt: skip
-            draw = partial(draw_demo, decimals=load_price_decimals())
+            draw = partial(draw_demo, decimals=load_price_decimals(), currency=settings.quote_currency)
     show(ctx, view, draw, name_mode=False)
     report_errors(view.errors)
     exit_with(1 if view.errors else 0)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
 from botctl.queries.results import CheckView
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.trading.drawdown_guard import unknown_initial_balance
 from botctl.trading.evidence.missing_coins import missing_error
 from botctl.trading.outages import tell_outage
@@ -62,9 +64,10 @@ def _tick(ctx: typer.Context, config: Config, heartbeat: Heartbeat, *, validate:
             copy_is_due, failure = (False, None) if validate else after_run.claim_backup()
             after_run.queue_notifications(config, bot, check_key=view.ok)
             metrics = after_run.read_metrics(config, bot, code, time.monotonic() - started)
+            draw = partial(draw_tick, decimals=load_price_decimals(), currency=config.settings.quote_currency)
         notice(*view.notes)
         if wants_json(ctx) or sys.stdout.isatty() or view.exits or view.entries:
-            show(ctx, view, draw_tick, name_mode=False)
+            show(ctx, view, draw, name_mode=False)
         if copy_is_due:
             failure = after_run.back_up(config)
         if failure is not None:
@@ -96,11 +99,12 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         rates = bot.fees.rates()
         trades = portfolio.list_positions(config.settings.resting_distance)
         positions = [portfolio.with_price(each, prices.get(each.symbol), rates) for each in trades]
+        draw = partial(draw_position_check, decimals=load_price_decimals())
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     notice(*exits.notes)
     view = CheckView(positions, exits.results, [str(error) for error in errors], stops)
-    show(ctx, view, draw_position_check)
+    show(ctx, view, draw)
     after_run.publish(config)
     exit_with(exit_code_of(errors))
 
@@ -148,12 +152,13 @@ def drawdown(
             report.exits.results,
             [str(error) for error in errors],
         )
+        draw = partial(draw_drawdown, decimals=load_price_decimals(), currency=config.settings.quote_currency)
         after_run.queue_notifications(config, bot)
     log_errors(errors)
     notice(*report.exits.notes, *outranked)
     if report.tripped:
         done = "buys are disabled, open trades are sold" if act else "only reported"
         notice(f"the drawdown limit is exceeded: {done}")
-    show(ctx, view, draw_drawdown)
+    show(ctx, view, draw)
     after_run.publish(config)
     exit_with(Refused.exit_code if report.tripped else exit_code_of(errors))

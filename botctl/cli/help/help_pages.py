@@ -22,8 +22,8 @@ class Page:
         params = [param for param in self.get_params(ctx) if not param.hidden]  # type: ignore[attr-defined]
         options = [param for param in params if isinstance(param, TyperOption)]
         arguments = [(argument_name(param), param.help) for param in params if isinstance(param, TyperArgument)]
-        valued = [(_option_name(param), describe_option(param)) for param in options if not param.is_flag]
-        flags = [(_option_name(param), param.help) for param in options if param.is_flag]
+        valued = [(_option_name(param), describe_option(param)) for param in options if not _is_off(param)]
+        flags = [(_option_name(param), param.help) for param in options if _is_off(param)]
         self.format_list(ctx, formatter)
         for title, rows in (("Arguments", arguments), ("Options", valued), ("Flags, off unless given", flags)):
             if rows:
@@ -69,7 +69,7 @@ class Group(Page, TyperGroup):
 
 def argument_name(param: TyperArgument) -> str:
     """<SYMBOL>, [AMOUNT] or <FILE>..."""
-    name = (param.metavar or param.name or "").strip("[]").removesuffix("...")
+    name = (param.metavar or param.name or "").strip("[].")
     dots = "..." if param.nargs != 1 else ""
     return f"<{name}>{dots}" if param.required else f"[{name}]{dots}"
 
@@ -99,8 +99,13 @@ def limits_of(param: Any) -> str:
     return f"{low} or more" if low is not None else ""
 
 
+def _is_off(param: TyperOption) -> bool:
+    """Whether it is a flag that is off unless it is given. That of others comes from a setting."""
+    return bool(param.is_flag) and not isinstance(param.show_default, str)
+
+
 def _option_name(param: TyperOption) -> str:
-    names = ", ".join(sorted(param.opts, key=len))
+    names = ", ".join([*sorted(param.opts, key=len), *param.secondary_opts])
     return names if param.is_flag else f"{names} {param.metavar or (param.name or '').upper()}"
 
 

@@ -67,6 +67,8 @@ def _sentence(row: EventView, decimals: int | None) -> str:
             return f"the stop was hit ({why}): {after.get('exiting')}"
         case "opened":
             return f"{why}, stop {_price(after.get('stop_loss_price'), decimals)}"
+        case "entry intended":
+            return "a buy was recorded, then sent"
         case "closed":
             return f"closed, {why}, P&L {_money(after.get('pnl'), row.symbol)}"
         case "sold":
@@ -126,7 +128,7 @@ def draw_trade_history(view: TradeHistory, decimals: PriceDecimals, *, full: boo
     lines += [
         ("fees", format_money(view.fees, quote)),
         ("slippage", format_signed(view.slippage_cost, quote)),
-        ("P&L", format_signed(trade.pnl, quote)),
+        ("P&L", "not known before the exit" if trade.exit_time is None else format_signed(trade.pnl, quote)),
         ("R multiple", _r_multiple(trade, decimals.get(trade.symbol))),
     ]
     return pairs(lines)

@@ -118,7 +118,8 @@ def _expectancy(view: BacktestView) -> str:
 
 
 def _extreme(trade: BacktestTrade) -> str:
-    return f"{text.format_signed(trade.pnl)} ({trade.symbol}, {trade.entry_time:%Y-%m-%d %H:%M})"
+    pnl = text.format_signed(trade.pnl, quote_of(trade.symbol))
+    return f"{pnl} ({trade.symbol}, {text.format_time(trade.entry_time)})"
 
 
 def _refused(view: BacktestView) -> list[tuple[str, str]]:
@@ -168,9 +169,9 @@ def _per_trade(view: BacktestView) -> str:
 def _trades_table(trades: list[BacktestTrade], until: datetime) -> tables.Drawing:
     columns = {
         "symbol": lambda trade: trade.symbol,
-        "entered": lambda trade: f"{trade.entry_time:%y-%m-%d %H:%M}",
+        "entered": lambda trade: text.format_time(trade.entry_time),
         "entry": lambda trade: text.format_price(trade.entry_price),
-        "held": lambda trade: _holding_time(trade.entry_time, trade.exit_time or until),
+        "held": lambda trade: text.format_duration((trade.exit_time or until) - trade.entry_time),
         "exit": lambda trade: text.format_price(trade.exit_price),
         "why": lambda trade: trade.exit_reason or "OPEN",
         "P&L": lambda trade: tables.coloured(trade.pnl),
@@ -188,7 +189,7 @@ def draw_sweep(view: SweepView) -> tables.Drawing:
         train, test = (UNTESTED if part is None else _measure(part, view.by) for part in (row.train, row.test))
         drawdown = f"{100 * row.train.max_drawdown:.2f}"
         cells.append([*row.settings.values(), train, _neighbours(row, view.by), test, str(row.train.trades), drawdown])
-    table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max DD %"), cells)
+    table = tables.draw_table((*names, figure, "neighbours", "test", "trades", "max drawdown %"), cells)
     said = [view.verdict, *view.warnings]
     return tables.group(table, *["\n".join(textwrap.wrap(sentence, tables.width())) for sentence in said])
 
@@ -208,9 +209,3 @@ def _figure(value: float | None, by: str) -> str:
     if value is None or value != value or value == float("-inf"):
         return text.UNKNOWN
     return f"{value:.2f}" if by == "sharpe" else f"{100 * value:+.2f}"
-
-
-def _holding_time(since: datetime, until: datetime) -> str:
-    minutes = int((until - since).total_seconds()) // 60
-    days, hours = minutes // 1440, minutes // 60 % 24
-    return f"{days}d {hours:02}h" if days else f"{hours}h {minutes % 60:02}m"

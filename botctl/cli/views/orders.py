@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from botctl.cli.tables import Drawing, draw_rows, group, pairs
 from botctl.domain.orders import OrderState
 from botctl.domain.symbols import quote_of
-from botctl.domain.text import format_amount, format_money, format_price, format_signed, format_time, short_id
+from botctl.domain.text import counted, format_amount, format_money, format_price, format_signed, format_time, short_id
 from botctl.queries.resting_stops import RestingStopView
 from botctl.queries.results import OrderView
 from botctl.trading.results import LiquidationView, OrderResult
@@ -102,4 +102,4 @@ def draw_liquidation(view: LiquidationView, decimals: Mapping[str, int]) -> Draw
         "nothing was sold" if view.errors or view.open_trades else "nothing to sell"
     ]
     buys = "enabled" if view.buy_enabled else "disabled"
-    return group(*sold, f"{view.open_trades} trades are open, buys are {buys}")
+    return group(*sold, f"{counted(view.open_trades, 'trade is', 'trades are')} open, buys are {buys}")

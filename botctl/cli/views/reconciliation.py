@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from botctl.cli.tables import Drawing, draw_table, group, pairs
-from botctl.domain.text import UNKNOWN, format_amount, format_money, format_price, format_time
+from botctl.domain.text import UNKNOWN, counted, format_amount, format_money, format_price, format_time
 from botctl.reconciliation.results import ReconciledOrder, ReconciledPosition, ReconcileView, RecoverView
 
 
@@ -15,10 +15,12 @@ def draw_reconciliation(view: ReconcileView) -> Drawing:
     if view.positions:
         parts += [_draw_positions(view.positions), ""]
     differing = [row.same for row in view.orders].count(False) + [row.same for row in view.positions].count(False)
-    compared = f"{len(view.orders)} orders and {len(view.positions)} positions since {format_time(view.since)} UTC"
-    parts.append(f"{compared}: {'no differences' if view.same else f'{differing} differ'}")
+    compared = f"{counted(len(view.orders), 'order')} and {counted(len(view.positions), 'position')}"
+    parts.append(
+        f"{compared} since {format_time(view.since)} UTC: {'no differences' if view.same else f'{differing} differ'}"
+    )
     if view.foreign_orders:
-        parts.append(f"{view.foreign_orders} orders of the account are not botctl's")
+        parts.append(f"{counted(view.foreign_orders, 'order')} of the account not sent by botctl")
     return group(*parts)
 
 
@@ -63,7 +65,8 @@ def draw_recovery(view: RecoverView, *, asking: bool = False) -> Drawing:
             ("", "of this database" if row.database == view.database else f"of database {row.database}"),
         ]
     lines += [("note", note) for note in view.notes]
-    rest = f"{view.same_trades} trades are unchanged or closed, {view.foreign_orders} orders are not botctl's"
+    foreign = f"{counted(view.foreign_orders, 'order')} not sent by botctl"
+    rest = f"{counted(view.same_trades, 'trade')} unchanged or closed, {foreign}"
     lines.append((f"since {view.since:%Y-%m-%d}", rest))
     if view.applied and not view.actions:
         lines.append(("", "nothing to recover; trades that ended count as ended"))

@@ -6,7 +6,7 @@ from botctl.cli.results import ConfigLine, InitView, NotifyView
 from botctl.cli.tables import Coloured, Drawing, draw_rows, group, pairs
 from botctl.cli.views.trades import draw_all_trades
 from botctl.domain.health.checks import CheckResult
-from botctl.domain.text import UNKNOWN, format_money
+from botctl.domain.text import UNKNOWN, counted, format_money
 from botctl.queries.results import DemoView
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -41,14 +41,16 @@ def draw_init(view: InitView) -> str:
     return pairs([*rows, *[("next", step) for step in view.next]])
 
 
-def draw_demo(view: DemoView, decimals: Mapping[str, int]) -> Drawing:
+def draw_demo(view: DemoView, decimals: Mapping[str, int], currency: str) -> Drawing:
     decisions, *verdicts = map(_counts, (view.decisions, *view.verdicts.values()))
     said = [f"{agent}: {counts}" for agent, counts in zip(view.verdicts, verdicts, strict=True)]
+    played = f"{counted(view.ticks, 'tick')} of the demo market: {counted(len(view.trades), 'trade')}"
+    start = format_money(view.initial_balance, currency)
     return group(
         draw_all_trades(view.trades, decimals) if view.trades else "no trades",
-        f"{view.ticks} ticks of the demo market: {len(view.trades)} trades; decisions: {decisions}",
+        f"{played}; decisions: {decisions}",
         *said,
-        f"equity {format_money(view.equity)} of {format_money(view.initial_balance)}",
+        f"equity {format_money(view.equity, currency)}, from {start} at the start",
     )
 
 

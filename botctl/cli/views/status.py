@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from botctl.cli.styled import Line, Span, draw_lines, flowing, wrapped
-from botctl.cli.tables import Drawing, width
+from botctl.cli.tables import Drawing, sentence, width
 from botctl.domain import text
 from botctl.domain.configuration.settings import Mode
-from botctl.domain.kill_switch import ACTIVE, SwitchState, describe_system
+from botctl.domain.kill_switch import ACTIVE, SwitchSince, SwitchState, switch_sentence
 from botctl.domain.symbols import quote_of
 from botctl.queries.cockpit import Cockpit, CockpitPosition
 
@@ -44,7 +44,8 @@ def draw_status(view: Cockpit) -> Drawing:
 
 def find_screen(stale_after: timedelta) -> Screen:
     """The terminal; elsewhere what COLUMNS says, without letters beyond ASCII."""
-    letters = sys.stdout.isatty() and "utf" in (sys.stdout.encoding or "").lower()
+    stdout = getattr(sys.stdout, "rich_proxied_file", sys.stdout)  # while rich draws, it stands before the real one
+    letters = stdout.isatty() and "utf" in (stdout.encoding or "").lower()
     return Screen(min(max(width(), NARROWEST), WIDEST), letters, stale_after)
 
 
@@ -63,9 +64,12 @@ def cockpit_lines(view: Cockpit, screen: Screen) -> list[Line]:
     ]
 
 
-def draw_switch(view: SwitchState) -> str:
-    system = describe_system(view.system_status, view.frozen, view.why)
-    return f"system is {system}, buys are {'enabled' if view.buy_enabled else 'disabled'}"
+def draw_switch(state: SwitchState, open_trades: int, resting: int, no_buys: str) -> str:
+    """In a sentence, as in the cockpit. `resting` stops rest at the exchange; `no_buys` is why settings allow none."""
+    now = datetime.now(UTC)  # since when is left out: it is now
+    return sentence(
+        switch_sentence(state, SwitchSince(), now, open_trades=open_trades, resting=resting, no_buys=no_buys)
+    )
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -251,15 +255,11 @@ def _curve_in_words(view: Cockpit) -> str:
 def _drawdown(view: Cockpit) -> str:
     if view.status.drawdown is None:
         return f"not known; the limit is {text.format_percent(view.max_drawdown)} below the start"
-    start = f"{_below(view.status.drawdown, 'the start')} (limit {text.format_percent(view.max_drawdown)})"
+    start = f"{text.below_or_above(view.status.drawdown, 'the start')} (limit {text.format_percent(view.max_drawdown)})"
     if view.status.drawdown_peak is None:
         return start
     limit = "no limit" if view.max_drawdown_peak is None else f"limit {text.format_percent(view.max_drawdown_peak)}"
-    return f"{start}, {_below(view.status.drawdown_peak, 'the peak')} ({limit})"
-
-
-def _below(drawdown: Decimal, what: str) -> str:
-    return f"{text.format_percent(abs(drawdown))} {'below' if drawdown >= 0 else 'above'} {what}"
+    return f"{start}, {text.below_or_above(view.status.drawdown_peak, 'the peak')} ({limit})"
 
 
 def _drawdown_style(view: Cockpit) -> str:

@@ -109,7 +109,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic prices), paper (live prices, no orders) or live"),
+    Setting("BOTCTL_MODE", "demo", _mode, "demo (synthetic prices), paper (live prices, play money) or live"),
     Setting(
         "LIVE_TRADING", "no", parse_yes, "live: yes allows buys with real money; else botctl only guards and sells"
     ),
@@ -152,10 +152,12 @@ SETTINGS: tuple[Setting, ...] = (
         "MIN_STOP_COSTS",
         "0",
         float_parser("0", "100"),
-        "no entry whose stop is closer than so many round trips; 0: any",
+        "no entry whose stop is closer than so many costs of a round trip; 0: any",
     ),
     Setting("EXCHANGE_STOP", "off", parse_on, "on: a stop order rests at Kraken for each open trade, below its stop"),
-    Setting("EXCHANGE_STOP_ATR", "1", float_parser("0", "100"), "how far below, in average true ranges"),
+    Setting(
+        "EXCHANGE_STOP_ATR", "1", float_parser("0", "100"), "how far it rests below the stop, in average true ranges"
+    ),
     Setting("INITIAL_BALANCE", None, parse_amount, "what drawdown is measured from; live: required; else 10000"),
     Setting("MAX_DRAWDOWN", "0.20", decimal_parser("0", "1", include_low=False), "fraction lost that sells everything"),
     Setting(
@@ -413,7 +415,8 @@ def shown_value(settings: Settings, name: str) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        yes, no = ("on", "off") if name == "EXCHANGE_STOP" else ("yes", "no")
+        return yes if value else no
     if isinstance(value, tuple):
         return ",".join(value)
     if isinstance(value, Decimal):

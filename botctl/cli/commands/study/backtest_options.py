@@ -82,7 +82,7 @@ def _override_option(name: str, setting: str, metavar: str) -> Any:
 
 
 HELPS = {
-    "COMPOUND": "scale TRADE_AMOUNT_USD with the equity, as with COMPOUND=yes",
+    "COMPOUND": "scale TRADE_AMOUNT_USD with the equity",
     "EXCHANGE_STOP": "a stop rests at the exchange, below the one that each candle checks",
     "INITIAL_BALANCE": "cash at the start, in quote currency",
     "TRADE_AMOUNT_USD": "cost of an entry, in quote currency",
