@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from botctl.cli import tables
 from botctl.cli.tables import BEFORE_UNIT, Drawing
 from botctl.domain.text import printable
 
@@ -36,7 +37,7 @@ def draw_lines(lines: Sequence[Line], *, coloured: bool) -> Drawing:
         return plain(lines)
     from rich.text import Text
 
-    text, room = Text(), terminal_width()
+    text, room = Text(), tables.width()
     for number, line in enumerate(each for whole in lines for each in folded(whole, room)):
         text.append("\n" if number else "")
         for span in line:

@@ -46,6 +46,7 @@ def test_the_help_lists_every_command_in_its_group(bot: BotRunner) -> None:
     for title, names in GROUPS.items():
         [section] = re.findall(rf"^{title}:\n((?:  .*\n)+)", shown, re.MULTILINE)
         assert re.findall(r"^  ([a-z-]+) ", section, re.MULTILINE) == list(names)
+        assert len(section.splitlines()) == len(names), "each has one line"
 
 
 @pytest.mark.parametrize("name", EVERY)

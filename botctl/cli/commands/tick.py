@@ -30,7 +30,7 @@ from botctl.wiring import open_bot
 
 
 def tick(ctx: typer.Context, validate: ValidateFlag = False, as_json: JsonFlag = False) -> None:
-    """Run one tick: settle orders, check stops, then trade.
+    """Run one tick: check stops, settle orders, then trade.
 
     This is what cron runs, once per TIMEFRAME (`botctl schedule install`). In live mode it sells and buys with real
     money, without asking. Exits come before entries, and while paused nothing is bought. Without a terminal it prints

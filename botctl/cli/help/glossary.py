@@ -34,7 +34,7 @@ GLOSSARY = {
     "switch": "The kill switch: it pauses and resumes botctl (`botctl pause`, `botctl resume`).",
     "symbol": "A market, written as asset and quote currency: BTC/USD.",
     "tape": "The recorded, synthetic candles that the demo plays instead of real prices.",
-    "tick": "One run of botctl from cron: settle orders, check stops and the drawdown, then let the Council trade.",
+    "tick": "One run of botctl from cron: check the drawdown and the stops, settle orders, then let the Council trade.",
     "trade": "A position from its entry to its exit, with its number, its orders and its profit.",
     "trailing stop": "The stop once it follows the highest price upwards.",
     "unguarded": "Said of an open position whose stop nobody checks.",

@@ -4,7 +4,7 @@ Generated from their docstrings by `python -m tests.cli.help_lines`; a test comp
 """
 
 HELP_LINES = {
-    "tick": "Run one tick: settle orders, check stops, then trade.",
+    "tick": "Run one tick: check stops, settle orders, then trade.",
     "check-positions": "Check open positions against their stops.",
     "drawdown": "Check the drawdown, and sell everything if it is too large.",
     "buy": "Buy SYMBOL for AMOUNT at the market price, with a stop.",
@@ -25,7 +25,7 @@ HELP_LINES = {
     "reconcile": "Compare the database with the exchange's records.",
     "recover": "Rebuild open trades from the exchange's records.",
     "report": "Write an HTML report of equity, trades and decisions.",
-    "serve": "Serve the report as a web page that keeps itself up to date.",
+    "serve": "Serve the report as a page that keeps itself up to date.",
     "fetch": "Download candles from Kraken into data/candles.",
     "backtest": "Backtest the strategy on candle files.",
     "replay": "Replay candle files through the real tick.",
