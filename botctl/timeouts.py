@@ -24,7 +24,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def on_alarm(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"no end within {seconds:g} seconds")
+        raise TimeoutError(f"it did not end within {seconds:g} seconds")
 
     previous = signal.signal(signal.SIGALRM, on_alarm)
     started = time.clock_gettime(time.CLOCK_MONOTONIC)

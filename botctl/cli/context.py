@@ -86,12 +86,12 @@ def in_a_named_home(ctx: typer.Context, config: Config, *, acts: bool, looks: bo
     """
     if config.named:
         return config
-    absent, unnamed = config.database.lacks_file(), "no .env, and no BOTCTL_ setting in the environment"
+    absent, unnamed = config.database.lacks_file(), "no .env, no BOTCTL_ setting"
     if acts and absent:
         message = f"nothing was done: {config.folder} has no database, {unnamed}"
         raise ConfigError(message, hint="go to the folder of your bot, or set BOTCTL_HOME")
-    empty = f"{config.folder} has no database, {unnamed}; this is an empty demo"
-    used = f"this is the demo in {config.folder}, which has {unnamed}"
+    empty = f"this is an empty demo in {config.folder}: no database, {unnamed}"
+    used = f"this is the demo in {config.folder}: {unnamed}"
     logging.getLogger(__name__).log(NOTICE, "%s", empty if looks and absent else used)
     if not (looks and absent):
         return config

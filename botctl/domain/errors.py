@@ -170,7 +170,9 @@ def explain_failure(error: BaseException) -> BotError | None:
     if isinstance(error, MemoryError):
         return BotError("this machine is out of memory", hint="end other programs; the next run goes on")
     if isinstance(error, RuntimeError) and "new thread" in str(error):  # Python's own text: it has no class for it
-        return BotError("this machine starts no new thread", hint="raise its limit of processes; the next run goes on")
+        return BotError(
+            "this machine can't start a new thread", hint="raise its limit of processes; the next run goes on"
+        )
     if isinstance(error, UnicodeError):
         return BotError(
             f"a text can't be read or written here: {error}", hint="use a UTF-8 locale, such as LANG=C.UTF-8"

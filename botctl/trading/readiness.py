@@ -9,9 +9,9 @@ from botctl.domain.errors import BadValue, BotError, NoAnswer
 from botctl.domain.fees import PairFees, cost_with_fee, round_trip_rate, tier_of
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import Market, amount_for_cost, below_minimum
-from botctl.domain.money import cents, format_decimal
+from botctl.domain.money import format_decimal
 from botctl.domain.symbols import base_of, quote_of
-from botctl.domain.text import format_percent
+from botctl.domain.text import format_money, format_percent, format_price
 from botctl.store.evidence.unrecorded_orders import load_unrecorded
 from botctl.store.upkeep.backups import newest_backup
 from botctl.trading.bot import Bot
@@ -50,7 +50,7 @@ def _describe_fees(pair: PairFees, amount: Decimal) -> str:
     maker = "" if pair.maker is None else f" ({format_percent(pair.maker)} resting)"
     return (
         f"{name}, {format_percent(pair.taker)} at market{maker}: a round trip costs {format_percent(costs)}, "
-        f"{format_decimal(amount * costs)} of {format_decimal(amount)}"
+        f"{format_money(amount * costs)} of an entry of {format_decimal(amount)}"
     )
 
 
@@ -71,10 +71,10 @@ def check_funds(bot: Bot) -> Iterator[CheckResult]:
             yield CheckResult("funds", "warn", f"can't read the balance: {error.message}", "check the key's rights")
             return
         if bot.sizing.rule.risk:
-            yield CheckResult("funds", "ok", f"{format_decimal(free)} {quote} free, which limits a size by risk")
+            yield CheckResult("funds", "ok", f"{format_money(free, quote)} free, which limits a size by risk")
             continue
         needed = cost_with_fee(bot.settings.trade_amount_usd, rate)
-        detail = f"{format_decimal(free)} {quote} free, one entry needs {format_decimal(needed)}"
+        detail = f"{format_money(free, quote)} free, one entry needs {format_money(needed, quote)}"
         fix = "add funds, or lower TRADE_AMOUNT_USD" if free < needed else ""
         yield CheckResult("funds", "warn" if fix else "ok", detail, fix)
 
@@ -86,7 +86,8 @@ def check_initial_balance(bot: Bot) -> Iterator[CheckResult]:
     if initial is None or equity is None or bot.switch.read().tripped_at is not None:
         return
     down, fix = calculate_drawdown(equity, initial), "set INITIAL_BALANCE to what the account is worth"
-    figures = f"INITIAL_BALANCE is {format_decimal(initial)}, and the account is worth {cents(equity)}"
+    worth = format_money(equity, bot.settings.quote_currency)
+    figures = f"INITIAL_BALANCE is {format_decimal(initial)}, and the account is worth {worth}"
     if down > limit:
         detail = f"{figures}: {format_percent(down)} less, which is beyond MAX_DRAWDOWN ({format_percent(limit)})"
         yield CheckResult("initial balance", "fail", detail, fix)
@@ -166,7 +167,8 @@ def _check_minimum(bot: Bot, market: Market, ask: Decimal, sizer: RunSizer) -> C
         fix = "raise TRADE_AMOUNT_USD" if bot.sizing.rule.is_plain else "see SIZING and the limits of an entry"
         where = "stop" if lowest == stop else "resting stop"
         return CheckResult("minimums", "fail", f"{market.symbol}: at its {where} {problem}", fix)
-    detail = f"{market.symbol}: {format_decimal(cost)} {market.quote} is enough, also at its stop of {stop:.6g}"
+    enough = f"{format_money(cost, market.quote)} is enough"
+    detail = f"{market.symbol}: {enough}, also at its stop of {format_price(stop, market.price_decimals)}"
     return CheckResult("minimums", "ok", detail)
 
 

@@ -9,6 +9,7 @@ from botctl.domain.health.checks import CheckResult
 from botctl.domain.markets import below_minimum, market_of
 from botctl.domain.money import floor_to
 from botctl.domain.stops import resting_trigger, trigger_in_ticks
+from botctl.domain.text import counted
 from botctl.store.resting_stops import find_unprotected, load_resting_stops
 from botctl.store.rows import TradeRow
 from botctl.trading.bot import Bot
@@ -33,7 +34,9 @@ def check_resting_stops(bot: Bot) -> Iterator[CheckResult]:
         if trade.id in lacks:
             yield _describe_lack(trade, lacks[trade.id], _why_none(bot, trade))
     if not lacks:
-        yield CheckResult(NAME, "ok", f"{len(resting)} rest at Kraken, for {len(trades)} open trades")
+        yield CheckResult(
+            NAME, "ok", f"{counted(len(resting), 'rests', 'rest')} at Kraken, for {counted(len(trades), 'open trade')}"
+        )
     yield from _check_slots(bot)
 
 

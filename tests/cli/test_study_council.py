@@ -136,7 +136,7 @@ def test_another_file_than_a_cache_is_refused_and_left_alone(bot: BotRunner, con
             database.execute("CREATE TABLE trade (id)")
     before = path.read_bytes()
 
-    check_error(bot.run("backtest", *DAY, "--cache", str(path)), 2, "live.db is something else than a cache")
+    check_error(bot.run("backtest", *DAY, "--cache", str(path)), 2, "live.db is not a cache")
 
     assert path.read_bytes() == before
 

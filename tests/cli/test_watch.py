@@ -84,6 +84,7 @@ def test_watching_shows_how_far_the_stop_is_and_keeps_up(
 
     assert "stop 49,000.0 (2.00 % below)" in first
     assert "live mode" in first
+    assert "├" in first  # the bar has the letters of the terminal, though rich stands before stdout
     assert "50,490.0" in nearer
     assert watched.end() == 0
 

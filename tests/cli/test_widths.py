@@ -121,7 +121,7 @@ def test_the_least_important_columns_are_left_out_first_and_named(monkeypatch: p
 
     assert "left out" not in note_at(82)
     assert note_at(81) == "left out: amount (a wider terminal or --json shows it)"
-    assert note_at(81, full=False) == "left out: amount (--full, a wider terminal or --json shows them)"
+    assert note_at(81, full=False) == "left out: amount (--full, a wider terminal or --json shows it)"
     assert note_at(71).startswith("left out: amount, entry (")
     assert "left out" not in note_at(60, full=True)
 

@@ -39,7 +39,7 @@ def test_what_only_looks_creates_nothing_and_says_so(bot: BotRunner, lost: Path,
     run = bot.run(*command.split())
 
     assert run.exit_code == 0, run.stderr
-    assert f"{lost} has no database" in run.stderr
+    assert f"this is an empty demo in {lost}: no database" in run.stderr
     assert list(lost.iterdir()) == []
 
 

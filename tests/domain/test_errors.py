@@ -78,7 +78,7 @@ def test_every_code_of_the_family_has_its_row() -> None:
         (OSError(28, "No space left on device", "/home/x/.env"), "/home/x/.env: No space left on device"),
         (OSError(24, "Too many open files"), "Too many open files"),
         (MemoryError(), "out of memory"),
-        (RuntimeError("can't start new thread"), "starts no new thread"),
+        (RuntimeError("can't start new thread"), "can't start a new thread"),
         (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), "a text can't be read or written"),
         (ModuleNotFoundError("No module named 'ccxt'"), "installation of botctl is broken: No module named 'ccxt'"),
         (EOFError("marshal data too short"), "installation of botctl is broken"),

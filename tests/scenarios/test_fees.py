@@ -73,7 +73,7 @@ def test_one_word_means_one_thing_in_every_table(live: BotRunner, kraken: FakeKr
     tables = [live.run("positions", "--live").stdout, live.run("check-positions").stdout]
     sold = live.run("sell", "BTC/USD", "--yes").stdout
 
-    assert all("-1.60" in table and "50,806.45" in table for table in tables), tables
+    assert all("-1.60" in table and "50,806.5 " in table for table in tables), tables
     assert "-1.60" in sold
     assert "-1.60" in live.run("trades").stdout
 
@@ -151,10 +151,10 @@ def test_the_doctor_names_tier_rates_and_what_a_round_trip_costs_and_asks_each_t
 
     assert [line["status"] for line in first] == ["ok", "ok"]
     assert first[0]["detail"].startswith("BTC/USD: tier 1, 0.80 % at market (0.40 % resting): a round trip ")
-    assert first[0]["detail"].endswith("a round trip costs 1.60 %, 1.6 of 100")
-    assert "one entry needs 100.8" in first[1]["detail"]
+    assert first[0]["detail"].endswith("a round trip costs 1.60 %, 1.60 of an entry of 100")
+    assert "one entry needs 100.80 USD" in first[1]["detail"]
     assert "0.33 % at market" in second[0]["detail"]
-    assert "one entry needs 100.33" in second[1]["detail"]
+    assert "one entry needs 100.33 USD" in second[1]["detail"]
     assert (without_right[0]["status"], without_right[0]["name"]) == ("warn", "fees")
     assert "FEE_RATE, 0.80 %, is used" in without_right[0]["detail"]
 

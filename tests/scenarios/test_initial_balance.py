@@ -108,4 +108,4 @@ def test_the_doctor_compares_it_with_the_account(live: BotRunner, value: str, st
 
     [check] = [each for each in live.run("doctor", "--json").json() if each["name"] == "initial balance"]
 
-    assert (check["status"], value in check["detail"], "10000.00" in check["detail"]) == (status, True, True)
+    assert (check["status"], value in check["detail"], "10,000.00 USD" in check["detail"]) == (status, True, True)

@@ -89,7 +89,7 @@ def test_a_position_without_its_resting_stop_is_named_wherever_positions_are(
 
 def test_doctor_counts_resting_stops_and_names_why_one_can_not_be(guarded: BotRunner, kraken: FakeKraken) -> None:
     well = guarded.run("doctor")
-    assert "1 rest at Kraken, for 1 open trades" in " ".join(well.stdout.split())
+    assert "1 rests at Kraken, for 1 open trade" in " ".join(well.stdout.split())
 
     kraken.account.cancel_order(waiting(kraken))
     kraken.markets["BTC/USD"].ordermin = Decimal("0.01")

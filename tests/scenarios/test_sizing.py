@@ -286,5 +286,5 @@ def test_the_doctor_sizes_as_the_next_entry_would_be_and_names_a_misspelled_asse
     lines = {line["name"]: line for line in live.run("doctor", "--json").json()}
 
     assert lines["symbols"]["detail"] == "ALLOCATION names BTX, no asset of SYMBOLS"
-    assert lines["funds"]["detail"] == "10000 USD free, which limits a size by risk"
+    assert lines["funds"]["detail"] == "10,000.00 USD free, which limits a size by risk"
     assert lines["minimums"]["status"] == "fail"

@@ -107,7 +107,7 @@ def _check_purpose(path: Path, database: sqlite3.Connection) -> None:
     if stamp == APPLICATION_ID:
         return
     if tables:
-        raise BadValue(f"--cache {path} is something else than a cache of answers", hint="name a new file")
+        raise BadValue(f"--cache {path} is not a cache of answers", hint="name a new file")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 

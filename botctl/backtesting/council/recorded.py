@@ -103,7 +103,10 @@ class RecordedCouncil:
                 table[place] = NUMBERS[action]
         self.used = sum(timeline.first <= bar <= timeline.last for _, bar in taken)
         if not self.used:
-            raise BadValue(f"no decision of {self.name} is of these candles: {self._span()}", hint="give others")
+            raise BadValue(
+                f"no decision of {self.name} is of these candles: {self._span()}",
+                hint="give candles of that time, or another database",
+            )
         return table
 
     def _span(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from botctl.cli.tables import Drawing, group, pairs
+from botctl.cli.tables import pairs
 from botctl.domain.account.performance import FLOW
 from botctl.domain.council_rules import shown_stance
 from botctl.domain.money import format_decimal
@@ -27,8 +27,8 @@ PriceDecimals = Mapping[str, int]
 """Decimals of the prices, by symbol."""
 
 
-def draw_decisions(rows: Sequence[DecisionView], decimals: PriceDecimals) -> Drawing:
-    return group(*(part for row in rows for part in (_decision(row, decimals), "")))
+def draw_decisions(rows: Sequence[DecisionView], decimals: PriceDecimals) -> str:
+    return "\n\n".join(_decision(row, decimals) for row in rows)
 
 
 def _decision(row: DecisionView, decimals: PriceDecimals) -> str:
@@ -128,9 +128,14 @@ def draw_trade_history(view: TradeHistory, decimals: PriceDecimals, *, full: boo
     lines += [
         ("fees", format_money(view.fees, quote)),
         ("slippage", format_signed(view.slippage_cost, quote)),
-        ("P&L", "not known before the exit" if trade.exit_time is None else format_signed(trade.pnl, quote)),
-        ("R multiple", _r_multiple(trade, decimals.get(trade.symbol))),
     ]
+    if trade.exit_time is None:
+        lines.append(("P&L", "still open: `botctl positions --live` shows it by the price of now"))
+    else:
+        lines += [
+            ("P&L", format_signed(trade.pnl, quote)),
+            ("R multiple", _r_multiple(trade, decimals.get(trade.symbol))),
+        ]
     return pairs(lines)
 
 
