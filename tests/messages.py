@@ -6,6 +6,7 @@ which value, and what to do. `{...}` stands for a value.
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.bot_runner import PROJECT
@@ -89,14 +90,10 @@ def _is_command(function: ast.FunctionDef) -> bool:
     return any(argument.arg == "as_json" for argument in (*function.args.args, *function.args.kwonlyargs))
 
 
+@cache
 def _error_classes(path: Path = PACKAGE / "domain" / "errors.py") -> frozenset[str]:
-    if not CLASSES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        CLASSES.update(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    return frozenset(CLASSES)
-
-
-CLASSES: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
 
 
 if __name__ == "__main__":

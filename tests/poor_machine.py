@@ -321,11 +321,11 @@ OF_THE_MACHINE: dict[str, Condition] = {
     "no hard links": Condition(start=Child(shim=NO_LINKS)),
     "no `HOME`": Condition(start=Child(unset=("HOME",)), quick=0),
     "a `HOME` that can't be written": Condition(start=Child(environment=(("HOME", "/proc/nowhere"),)), quick=0),
-    "stdin, stdout and stderr are closed": Condition(
-        start=Child(shell="BOTCTL <&- >&- 2>&-"), quick=0
-    ),  # this and the one below in test_streams
+    "stdin, stdout and stderr are closed": Condition(start=Child(shell="BOTCTL <&- >&- 2>&-")),
     "the reader of stdout has left": Condition(start=Child(shell="exec BOTCTL --json > >(exec true)"), quick=0),
-    "a full disk behind stdout": Condition(start=Child(shell="exec BOTCTL --json >/dev/full"), quick=0),
+    "a full disk behind stdout": Condition(
+        start=Child(shell="exec BOTCTL --json >/dev/full"), quick=0
+    ),  # in test_streams
     "a terminal that lies": Condition(
         start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items())), quick=0
     ),

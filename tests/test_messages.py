@@ -9,7 +9,8 @@ from tests.messages import FILE, messages_of, write_messages
 def test_every_message_is_on_the_list_that_was_read() -> None:
     listed, now = FILE.read_text(encoding="utf-8").splitlines(), write_messages().splitlines()
 
-    new = [line for line in now if line not in listed]
+    known = {*listed}
+    new = [line for line in now if line not in known]
     assert new == [], "read them as a stranger would, then run `python -m tests.messages`"
     assert listed == now, "run `python -m tests.messages`"
 

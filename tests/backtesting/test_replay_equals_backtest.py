@@ -232,7 +232,10 @@ def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> N
     check(case, tmp_path)
 
 
-@campaign("name", cases(150, 1), long=5)
+KINDS = list(cases(150, 1))
+
+
+@campaign("name", KINDS, long=5)
 def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORT, 1)[name], tmp_path)
 
@@ -290,7 +293,7 @@ def test_a_replay_of_some_thousand_candles_makes_the_trades_of_a_backtest(name: 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [100, 200])
-@pytest.mark.parametrize("name", cases(150, 1))
+@pytest.mark.parametrize("name", KINDS)
 def test_a_replay_of_long_histories_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
     check(cases(LONG, seed)[name], tmp_path)
 

@@ -16,6 +16,8 @@ from tests.cli.assertions import check_error
 BTC = str(PROJECT / "data" / "tape" / "BTC-USD.csv")
 DAY = (BTC, "--from", "2025-01-05T12:00", "--to", "2025-01-06T00:00", "--cooldown", "15")
 """Twelve hours on the tape that rise and fall."""
+HOURS = (*DAY, "--to", "2025-01-05T19:00")
+"""The first seven of them."""
 GRID = ("--grid", "atr_multiple=2,3", "--train", "1")
 
 
@@ -78,11 +80,11 @@ def test_a_program_with_a_cache_is_asked_once_and_replays_as_it_was_backtested(b
     program(bot, DECIDED)
     cache = ("--cache", str(bot.home / "answers.db"))
 
-    first = bot.json("backtest", *DAY, *cache)
+    first = bot.json("backtest", *HOURS, *cache)
     asked = runs(bot)
-    second = bot.json("backtest", *DAY, *cache)
+    second = bot.json("backtest", *HOURS, *cache)
     again = runs(bot)
-    replayed = bot.json("replay", *DAY, *cache)
+    replayed = bot.json("replay", *HOURS, *cache)
 
     assert asked > 20
     assert (again, second) == (asked, first)
@@ -171,23 +173,23 @@ def test_recorded_decisions_are_traded_again(bot: BotRunner, tmp_path: Path, mon
     install_agents(tmp_path, monkeypatch, trader="Trader")
     folder = tmp_path / "kept"
     bot.set(COUNCIL="trader", COUNCIL_RULE="majority")
-    replayed = bot.json("replay", *DAY, "--keep", str(folder))
+    replayed = bot.json("replay", *HOURS, "--keep", str(folder))
     bot.unset("COUNCIL", "COUNCIL_RULE")
     database = folder / "data" / "replay.db"
     before = {path.name: path.read_bytes() for path in database.parent.iterdir()}
 
-    again = bot.json("backtest", *DAY, "--decisions", str(database))
+    again = bot.json("backtest", *HOURS, "--decisions", str(database))
 
     assert replayed["trades"]
     assert again["trades"] == replayed["trades"]
     used = len(decisions_of(database))
     assert again["council"] == f"decisions of replay.db ({used} used, 0 not)"
-    assert bot.json("replay", *DAY, "--decisions", str(database))["trades"] == replayed["trades"]
+    assert bot.json("replay", *HOURS, "--decisions", str(database))["trades"] == replayed["trades"]
     assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == before
     shifted(database, minutes=20)  # after the next close already
-    assert bot.json("backtest", *DAY, "--decisions", str(database))["trades"] != replayed["trades"]
+    assert bot.json("backtest", *HOURS, "--decisions", str(database))["trades"] != replayed["trades"]
     shifted(database, minutes=60 * 24 * 400)
-    check_error(bot.run("backtest", *DAY, "--decisions", str(database)), 2, "no decision of replay.db", "BTC/USD")
+    check_error(bot.run("backtest", *HOURS, "--decisions", str(database)), 2, "no decision of replay.db", "BTC/USD")
 
 
 def decisions_of(database: Path) -> list[Any]:

@@ -123,7 +123,9 @@ def test_a_folder_of_the_database_that_this_user_may_not_enter_is_named(live: Bo
     runs = [Fork()(live, arguments_of(command)) for command in ("tick", "pause", "status")]
 
     assert [run.exit_code for run in runs] == [78, 1, 78]
-    assert all(f"{live.database}" in run.stderr and "Permission denied" in run.stderr for run in runs)
+    for run in runs:
+        assert f"{live.database}" in run.stderr, output_of(run)
+        assert "Permission denied" in run.stderr, output_of(run)
 
 
 @pytest.mark.sqlite("a database on a server is not moved away")
