@@ -74,7 +74,7 @@ def test_balances_end_with_their_sum_and_name_what_has_no_price() -> None:
 
 
 def test_no_line_of_text_ends_between_a_figure_and_its_unit() -> None:
-    text = pairs([("fee", "bought 0.002 BTC/USD at 50,025.0, fee 0.80 USD: FILLED")], columns=45)
+    text = pairs([("fee", "bought 0.002 BTC/USD at 50,025.0, fee 0.80 USD: FILLED")], columns=48)
 
     assert "0.80\n" not in text
     assert "0.80 USD" in text

@@ -36,7 +36,7 @@ def serve(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Serve the report as a page that keeps itself up to date.
+    """Serve the report as a web page that stays current.
 
     The page is built when it is asked for. /api/status.json, positions, trades, orders, decisions, log, flows, slippage
     and resting-stops are the documents of --json, /metrics is for Prometheus. It only reads: no request changes

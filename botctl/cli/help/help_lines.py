@@ -25,7 +25,7 @@ HELP_LINES = {
     "reconcile": "Compare the database with the exchange's records.",
     "recover": "Rebuild open trades from the exchange's records.",
     "report": "Write an HTML report of equity, trades and decisions.",
-    "serve": "Serve the report as a page that keeps itself up to date.",
+    "serve": "Serve the report as a web page that stays current.",
     "fetch": "Download candles from Kraken into data/candles.",
     "backtest": "Backtest the strategy on candle files.",
     "replay": "Replay candle files through the real tick.",
