@@ -17,7 +17,7 @@ def test_check_positions_says_which_stop_it_moved_and_from_where_to_where(live: 
 
     first, second = live.run("check-positions"), live.run("check-positions", "--json")
 
-    assert "BTC/USD +4.00 %  stop 49,000.00 -> 51,000.00 (1.92 % below)" in first.stdout
+    assert "BTC/USD +4.00 %  stop 49,000.0 -> 51,000.0 (1.92 % below)" in first.stdout
     assert first.stdout.count("->") == 1
     stops = {stop["symbol"]: stop for stop in second.json()["stops"]}
     assert stops["BTC/USD"]["stop"] == stops["BTC/USD"]["stop_before"] == "51000.0"
@@ -33,8 +33,8 @@ def test_a_tick_tells_the_story_of_each_stop_on_a_terminal(live: BotRunner, krak
     kraken.set_price("BTC/USD", 53000)
     checked = Terminal("check-positions").all_of_it().splitlines()
 
-    assert "BTC/USD +4.00 %  stop 49,000.00 -> 51,000.00 (1.92 % below)" in said
-    moved = checked.index("  BTC/USD +6.00 %  stop 51,000.00 -> 52,000.00 (1.89 % below)")
+    assert "BTC/USD +4.00 %  stop 49,000.0 -> 51,000.0 (1.92 % below)" in said
+    moved = checked.index("  BTC/USD +6.00 %  stop 51,000.0 -> 52,000.0 (1.89 % below)")
     assert checked[moved + 1].startswith("id symbol")
     assert re.search(r"ETH/USD [+-]?[0-9.]+ %  stop [0-9,.]+ \([0-9.]+ % below\)", said)
 
@@ -55,7 +55,7 @@ def test_a_moved_stop_is_no_mail_and_comes_after_what_was_sold(live: BotRunner, 
     lines = news.stdout.splitlines()
     assert lines[1].startswith("  sold ")
     assert "ETH/USD" in lines[1]
-    assert lines[2] == "  BTC/USD +6.00 %  stop 51,000.00 -> 52,000.00 (1.89 % below)"
+    assert lines[2] == "  BTC/USD +6.00 %  stop 51,000.0 -> 52,000.0 (1.89 % below)"
 
 
 def test_a_position_that_is_held_is_no_refusal(live: BotRunner) -> None:

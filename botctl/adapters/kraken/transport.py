@@ -191,7 +191,7 @@ class PendingCall:
         try:
             self._thread.start()
         except RuntimeError as error:
-            log.warning("this machine starts no new thread (%s): prices are asked for before the balances", error)
+            log.warning("this machine can't start a new thread (%s): prices are asked for before the balances", error)
             self._send(params)
 
     def _send(self, params: Mapping[str, str]) -> None:
