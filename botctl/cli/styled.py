@@ -31,14 +31,14 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join("".join(span.text for span in line).rstrip() for line in lines)
 
 
-def draw_lines(lines: Sequence[Line], *, coloured: bool) -> Drawing:
-    """Plain text, or with colours (rich is loaded only for these)."""
+def draw_lines(lines: Sequence[Line], *, coloured: bool, room: int | None = None) -> Drawing:
+    """Plain text, or with colours (rich is loaded only for these) and folded to `room` columns, else the terminal's."""
     if not coloured:
         return plain(lines)
     from rich.text import Text
 
-    text, room = Text(), tables.width()
-    for number, line in enumerate(each for whole in lines for each in folded(whole, room)):
+    text, columns = Text(), room or tables.width()
+    for number, line in enumerate(each for whole in lines for each in folded(whole, columns)):
         text.append("\n" if number else "")
         for span in line:
             text.append(printable(span.text), span.style)

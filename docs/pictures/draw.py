@@ -464,7 +464,7 @@ def draw_cockpit(ticks: int = COCKPIT_TICKS) -> str:
     lines = cockpit_lines(view, Screen(COCKPIT_WIDTH, True, timedelta(days=1)))
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COCKPIT_WIDTH, force_terminal=True, color_system="standard", file=nowhere)
-        console.print(draw_lines(lines, coloured=True))
+        console.print(draw_lines(lines, coloured=True, room=COCKPIT_WIDTH))
     svg = console.export_svg(title="botctl status", code_format=WITHOUT_FONTS, unique_id="cockpit")
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
