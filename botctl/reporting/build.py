@@ -64,6 +64,7 @@ def build_report(source: "ReportSource", *, max_drawn: int, made_at: datetime) -
         made_at=made_at,
         cockpit=source.cockpit,
         quote=account.quote,
+        price_decimals=account.price_decimals,
         figures=[
             *_curve_figures(account, curve),
             *_holding_figures(account, holding),

@@ -15,6 +15,7 @@ from botctl.queries.slippage import Slippage, list_slippages
 from botctl.reporting.curve import Curve, Point, Prices, follow_performance
 from botctl.reporting.model import Account, DecisionSpan, StopMove
 from botctl.store.broken_rows import load_rows
+from botctl.store.evidence.price_decimals import load_price_decimals
 from botctl.store.models import Event
 from botctl.store.rows import Rows
 
@@ -45,6 +46,7 @@ class DatabaseSource:
             until=self.now,
             figures=[],
             candles_hint="`botctl fetch {symbol}` saves the newest 720 candles, all that Kraken returns.",
+            price_decimals=load_price_decimals(),
         )
 
     def curve(self) -> Curve:

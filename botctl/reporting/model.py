@@ -1,7 +1,7 @@
 """The content of a report before it is drawn, the same for a database and a backtest."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -109,6 +109,8 @@ class Account:
     """Figures that only this source has."""
     candles_hint: str
     """How to get candles for a symbol without them, with `{symbol}` in its place."""
+    price_decimals: Mapping[str, int] = field(default_factory=dict)
+    """Of the markets that are known, by symbol."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class Report:
     cockpit: Cockpit | None
     """How the bot stands; None of a backtest."""
     quote: str
+    price_decimals: Mapping[str, int]
+    """Of the markets that are known, by symbol."""
     figures: Sequence[tuple[str, str]]
     notes: Sequence[str]
     equity: Chart

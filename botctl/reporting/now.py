@@ -67,8 +67,8 @@ def _position_cells(position: CockpitPosition) -> Sequence[str]:
     trade, price, stop = position.live.trade, position.live.price, position.live.trade.stop_loss_price
     return (
         text_cell(trade.symbol),
-        figure_cell(price, text.format_price(price)),
-        figure_cell(stop, text.format_price(stop)),
+        figure_cell(price, text.format_price(price, position.price_decimals)),
+        figure_cell(stop, text.format_price(stop, position.price_decimals)),
         percent_cell(position.stop_distance),
         _bar(position),
         figure_cell(position.pnl_at_stop, text.format_signed(position.pnl_at_stop), coloured=True),

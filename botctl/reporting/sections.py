@@ -61,12 +61,13 @@ def flows_section(report: Report) -> Iterable[str]:
 
 
 def trades_section(report: Report) -> Iterable[str]:
+    decimals = report.price_decimals
     yield f'<h2 id="trades">Trades <span class="quiet">{len(report.trades):,}, newest first</span></h2>'
     yield from table(
         "Trades",
         "id, symbol, status, entered, amount*, entry price*, exited, exit price*, reason, fees*, P&L*, of cost*, R*, "
         "initial stop*, stop*",
-        (trade_cells(trade, trade.id in report.drawn) for trade in report.trades),
+        (trade_cells(trade, trade.id in report.drawn, decimals.get(trade.symbol)) for trade in report.trades),
         "no trades yet",
     )
     if not report.drawn:
@@ -90,7 +91,7 @@ def decisions_section(report: Report) -> Iterable[str]:
     yield from table(
         "Decisions",
         "from, to, count*, symbol, decision, price*, reason~, outcome~",
-        map(decision_cells, report.decision_spans),
+        (decision_cells(span, report.price_decimals.get(span.symbol)) for span in report.decision_spans),
         "no decisions yet",
     )
 
@@ -101,6 +102,7 @@ def costs_section(report: Report) -> Iterable[str]:
     yield "slippage, of the orders whose expected price is known.</p>"
     columns = "symbol, trades*, P&L*, turnover*, fees*, of turnover*, slippage*"
     yield from table("Fees and slippage by symbol", columns, map(cost_cells, report.costs), "no trades yet")
+    decimals = report.price_decimals
     cut = f"the newest {len(report.slippages):,} of " if len(report.slippages) < report.slippage_count else ""
     count = f"{cut}{report.slippage_count:,}, newest first"
     yield f'<h2 id="slippage">Slippage of orders <span class="quiet">{count}</span></h2>'
@@ -109,7 +111,7 @@ def costs_section(report: Report) -> Iterable[str]:
     yield from table(
         "Slippage of orders",
         "at, trade*, side, symbol, reason, amount*, expected*, expected is, filled at*, slippage*, cost*",
-        (slippage_cells(row, row.trade_id in report.drawn) for row in report.slippages),
+        (slippage_cells(row, row.trade_id in report.drawn, decimals.get(row.symbol)) for row in report.slippages),
         "no filled orders yet",
     )
 

@@ -40,7 +40,7 @@ def flow_cells(flow: FlowRecord) -> Sequence[str]:
     )
 
 
-def trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
+def trade_cells(trade: TradeRecord, drawn: bool, decimals: int | None) -> Sequence[str]:
     fees = [fee for fee in (trade.entry_fee, trade.exit_fee) if fee is not None]
     cost = trade.entry_cost
     return (
@@ -49,33 +49,33 @@ def trade_cells(trade: TradeRecord, drawn: bool) -> Sequence[str]:
         text_cell(trade.status),
         text_cell(text.format_time(trade.entry_time)),
         figure_cell(trade.amount, format_decimal(trade.amount)),
-        figure_cell(trade.entry_price, text.format_price(trade.entry_price)),
+        figure_cell(trade.entry_price, text.format_price(trade.entry_price, decimals)),
         text_cell(text.format_time(trade.exit_time)),
-        figure_cell(trade.exit_price, text.format_price(trade.exit_price)),
+        figure_cell(trade.exit_price, text.format_price(trade.exit_price, decimals)),
         text_cell(trade.exit_reason or text.UNKNOWN),
         figure_cell(sum(fees, Decimal(0)) if fees else None),
         figure_cell(trade.pnl, text.format_signed(trade.pnl), coloured=True),
         percent_cell(trade.pnl / cost if trade.pnl is not None and cost else None),
         figure_cell(trade.r_multiple, text.format_signed(trade.r_multiple)),
-        figure_cell(trade.initial_stop_loss_price, text.format_price(trade.initial_stop_loss_price)),
-        figure_cell(trade.stop_loss_price, text.format_price(trade.stop_loss_price)),
+        figure_cell(trade.initial_stop_loss_price, text.format_price(trade.initial_stop_loss_price, decimals)),
+        figure_cell(trade.stop_loss_price, text.format_price(trade.stop_loss_price, decimals)),
     )
 
 
-def decision_cells(span: DecisionSpan) -> Sequence[str]:
+def decision_cells(span: DecisionSpan, decimals: int | None) -> Sequence[str]:
     return (
         text_cell(text.format_time(span.since)),
         text_cell(text.format_time(span.until) if span.count > 1 else ""),
         figure_cell(Decimal(span.count), f"{span.count:,}"),
         text_cell(span.symbol),
         text_cell(span.decision),
-        figure_cell(span.price, text.format_price(span.price)),
+        figure_cell(span.price, text.format_price(span.price, decimals)),
         text_cell(span.reason, kind="words"),
         text_cell(span.outcome, kind="words"),
     )
 
 
-def slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
+def slippage_cells(row: Slippage, drawn: bool, decimals: int | None) -> Sequence[str]:
     return (
         text_cell(text.format_time(row.at)),
         text_cell(_link(row.trade_id, drawn), raw=True, kind="figure"),
@@ -83,9 +83,9 @@ def slippage_cells(row: Slippage, drawn: bool) -> Sequence[str]:
         text_cell(row.symbol),
         text_cell(row.reason or "entry"),
         figure_cell(row.amount, format_decimal(row.amount)),
-        figure_cell(row.expected_price, text.format_price(row.expected_price)),
+        figure_cell(row.expected_price, text.format_price(row.expected_price, decimals)),
         text_cell(row.basis),
-        figure_cell(row.average_price, text.format_price(row.average_price)),
+        figure_cell(row.average_price, text.format_price(row.average_price, decimals)),
         percent_cell(row.fraction, decimals=3),
         figure_cell(row.cost),
     )

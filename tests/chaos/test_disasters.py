@@ -9,7 +9,7 @@ from tests.databases import DOWNGRADES
 from tests.quick import parametrize
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
-ONE_IN = 23
+ONE_IN = 69
 full_disk = pytest.mark.sqlite("a full disk of a server is the server's own")
 locked = pytest.mark.sqlite("tests/scenarios/test_locked.py locks a server too")
 

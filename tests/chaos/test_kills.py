@@ -47,7 +47,7 @@ def test_any_ending_at_a_boundary_leaves_a_consistent_journal(scene: str, stage:
     kills = Kills()
     trials = list(kills.trials_of(stage, scene))
 
-    for trial in trials[::37]:
+    for trial in trials[::97]:
         kills.play(stage, trial)
 
 
