@@ -114,6 +114,8 @@ class Child:
                 command, cwd=live.home, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE,
                 text=True, timeout=60, check=False,
             )  # fmt: skip
+            if self.terminal:
+                os.set_blocking(master, False)  # a run that has said nothing is a failure, and not a wait
             shown = os.read(master, 65536).decode() if self.terminal else done.stdout
         return Run(done.returncode, shown, done.stderr)
 
@@ -327,7 +329,7 @@ OF_THE_MACHINE: dict[str, Condition] = {
         start=Child(shell="exec BOTCTL --json >/dev/full"), quick=0
     ),  # in test_streams
     "a terminal that lies": Condition(
-        start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items())), quick=0
+        start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items()))
     ),
     "the working folder is gone": Condition(start=Child(shell=GONE), quick=0),
     "the working folder is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),

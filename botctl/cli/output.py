@@ -10,7 +10,7 @@ import typer
 
 from botctl.cli.context import exit_with, wants_json
 from botctl.cli.log import log_errors
-from botctl.cli.tables import Drawing
+from botctl.cli.tables import Drawing, open_console
 from botctl.domain.errors import exit_code_of
 from botctl.domain.health.checks import CheckResult
 from botctl.domain.serialization import to_document
@@ -66,9 +66,7 @@ def print_drawing(drawing: Drawing, *, err: bool = False) -> None:
     if isinstance(drawing, str):
         print(printable(drawing), file=sys.stderr if err else sys.stdout)
         return
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=False, stderr=err).print(drawing, crop=False)  # `--full` may be wider
+    open_console(err=err).print(drawing, crop=False)  # `--full` may be wider
 
 
 def with_progress[T](ctx: typer.Context, items: Sequence[T], text: str) -> Iterator[T]:
@@ -85,9 +83,8 @@ def progress_bar(ctx: typer.Context, text: str) -> "Iterator[Progress]":
     if wants_json(ctx) or not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
+    with Bar(console=open_console(err=True), transient=True) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

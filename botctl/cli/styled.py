@@ -99,9 +99,8 @@ def flowing(name: Span, cells: Sequence[Span], widths: Sequence[int], width: int
 def keep_drawing(draw: Callable[[int], Drawing]) -> Iterator[None]:
     """Draw once a second, in the place of the last drawing, for as long as the block runs. `draw` gets the lines that
     the terminal has, and is called by a thread of its own: the screen lives while the block waits for an answer."""
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console(highlight=False)
+    console = tables.open_console()
     with Live(console=console, get_renderable=lambda: draw(console.height), refresh_per_second=1):
         yield

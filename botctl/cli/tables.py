@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from botctl.domain.text import format_signed, printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 UNWRAPPED = frozenset({"why", "symbol", "state", "status", "closed", "opened", "entered", "held"})
 """Columns whose words one may search for, and times: never broken."""
@@ -69,6 +69,14 @@ def _known_width(stream: TextIO | None = None) -> int | None:
         return os.get_terminal_size((stream or sys.stdout).fileno()).columns or None
     except (OSError, ValueError):  # no terminal, or none that knows its size
         return None
+
+
+def open_console(*, err: bool = False) -> "Console":
+    """rich's console on stdout or stderr. It would take COLUMNS=0 at its word, and print nothing."""
+    from rich.console import Console
+
+    columns = os.environ.get("COLUMNS", "")
+    return Console(highlight=False, stderr=err, width=WIDTH if columns.isdecimal() and not int(columns) else None)
 
 
 def coloured(value: Decimal | None, currency: str = "") -> Cell:
