@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from botctl.cli import tickets
 from tests.bot_runner import BotRunner, Run
 from tests.fake_kraken import FakeKraken
+from tests.quick import parametrize
 from tests.scenarios.database_loss import lose
 from tests.scenarios.steps import buy, output_of, requested_endpoints, sides, stopped_clock, trade_of
 from tests.sessions import on_terminal
@@ -142,11 +142,11 @@ def test_nothing_waits_for_the_answer(live: BotRunner, kraken: FakeKraken) -> No
     assert sides(kraken) == ["buy"]
 
 
-@pytest.mark.parametrize("trouble", ["an outage", "a silent server"])
+@pytest.mark.waits
+@parametrize("trouble", ["a silent server", "an outage"], quick=1)
 def test_without_a_price_there_is_no_ticket_and_the_question_comes_all_the_same(
-    live: BotRunner, kraken: FakeKraken, monkeypatch: pytest.MonkeyPatch, trouble: str
+    live: BotRunner, kraken: FakeKraken, trouble: str
 ) -> None:
-    monkeypatch.setattr(tickets, "PATIENCE", 0.5)
     buy(live)
     kraken.fault("Ticker", "status" if trouble == "an outage" else "hang_before", times=50)
 

@@ -58,16 +58,27 @@ class Answer:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens at once. Raises OSError."""
+    """Listens at once. A client has `head_seconds` for its question and `send_seconds` to take the answer. Raises
+    OSError."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, bind: str, port: int, documents: Documents, access: Access) -> None:
+    def __init__(
+        self,
+        bind: str,
+        port: int,
+        documents: Documents,
+        access: Access,
+        *,
+        head_seconds: float = HEAD_SECONDS,
+        send_seconds: float = SEND_SECONDS,
+    ) -> None:
         if ip_address(bind).version == 6:
             self.address_family = socket.AF_INET6
         self.documents, self.access = documents, access
+        self.head_seconds, self.send_seconds = head_seconds, send_seconds
         self.connections = Connections(MAX_CONNECTIONS)
         self._room = threading.BoundedSemaphore(MAX_THREADS)
         super().__init__((bind, port), Handler)
@@ -125,11 +136,11 @@ class Handler(BaseHTTPRequestHandler):
     @override
     def handle(self) -> None:
         try:
-            head = _read_head(self.request)
+            head = _read_head(self.request, self.server.head_seconds)
         except (TimeoutError, OSError):
             return  # nobody is there who wants an answer
         self.server.connections.mark_asked(self.request)
-        self.request.settimeout(SEND_SECONDS)
+        self.request.settimeout(self.server.send_seconds)
         self.requestline, self.request_version, self.command, self.close_connection = "", "HTTP/1.1", "GET", True
         try:
             self._send(self._answer(head))
@@ -260,9 +271,9 @@ def _takes_gzip(accepted: str) -> bool:
     return any(name == "gzip" and not re.fullmatch(r"q=0(\.0*)?", weight) for name, _, weight in found)
 
 
-def _read_head(connection: socket.socket) -> bytes | None:
+def _read_head(connection: socket.socket, seconds: float) -> bytes | None:
     """All up to the empty line; None when it is too long. Raises TimeoutError, and OSError when the client goes."""
-    head, end = bytearray(), time.monotonic() + HEAD_SECONDS
+    head, end = bytearray(), time.monotonic() + seconds
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
         if len(head) > MAX_HEAD_BYTES:
             return None
