@@ -59,6 +59,16 @@ def test_quick_commands_take_less_than_three_times_their_two_libraries(veteran: 
     assert max(slow.values()) < 3, slow
 
 
+def test_what_ccxt_has_loaded_is_kept_from_the_garbage_collector() -> None:
+    """It would look through all of that between a stop that is hit and its sell."""
+    code = (
+        "import gc; from botctl._fast_imports import import_kraken_alone as load; load(); print(len(gc.get_objects()))"
+    )
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+
+    assert int(left) < 1_000  # of 35,000
+
+
 def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
     """The lines stand apart from the commands, so that --help needs to load none of them."""
     assert FILE.read_text() == write_help_lines(), "run `python -m tests.cli.help_lines`"

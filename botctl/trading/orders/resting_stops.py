@@ -81,7 +81,8 @@ class RestingStops:
             return []
         resting = {order.trade_id for order in load_resting_stops()}
         trades = [trade for trade in self.journal.open_trades() if trade.id in trade_ids]
-        bare = [trade for trade in trades if trade.id not in resting and not self._is_busy(trade)]
+        busy = self._busy(trades)
+        bare = [trade for trade in trades if trade.id not in resting and trade.id not in busy]
         return attempt_each(lambda trade: self._place(self._wanted(trade), None, patient=True), bare)[1]
 
     def count(self) -> int:
@@ -139,8 +140,11 @@ class RestingStops:
             return Proof(notes + _left_note(load_resting_stops()), errors)
         kept = {order.trade_id: order for order in load_resting_stops()}
         found = {record.report.client_order_id: record for record in listed}
+        trades = self.journal.open_trades()
+        busy = self._busy(trades)
         moved, failed = attempt_each(
-            lambda trade: self._keep(trade, kept.get(trade.id), found, prices), self.journal.open_trades()
+            lambda trade: self._keep(trade, kept.get(trade.id), found, prices),
+            [trade for trade in trades if trade.id not in busy],
         )
         return Proof(notes + [note for note in moved if note is not None], errors + failed)
 
@@ -218,9 +222,9 @@ class RestingStops:
             return [error]
         return []
 
-    def _is_busy(self, trade: TradeRow) -> bool:
-        """Whether its exit goes on, or an order of it is to be settled first."""
-        return trade.exiting is not None or trade.id in self.journal.unsettled_trade_ids()
+    def _busy(self, trades: Iterable[TradeRow]) -> set[int]:
+        """Those whose exit goes on, or of which an order is to be settled first."""
+        return self.journal.unsettled_trade_ids() | {trade.id for trade in trades if trade.exiting is not None}
 
     def _keep(
         self,
@@ -231,8 +235,6 @@ class RestingStops:
     ) -> str | None:
         """Place or move the resting stop of one trade. Returns a note where somebody else has moved it. Raises
         Unprotected."""
-        if self._is_busy(trade):
-            return None
         wanted, price = self._wanted(trade), prices.get(trade.symbol)
         if order is None:
             self._place(wanted, price)
