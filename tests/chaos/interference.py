@@ -58,6 +58,12 @@ def replace(world: World) -> None:
     place_own_stop(world)
 
 
+def cancel_his(world: World) -> None:
+    for order in world.kraken.orders:
+        if order.is_waiting and order.txid in world.external_actions.owner_orders:
+            world.kraken.account.cancel_order(order)
+
+
 def sell(part: Decimal) -> Interfere:
     """This part of all coins there are, as far as nothing holds them."""
 
@@ -134,6 +140,7 @@ OF_HIS_COINS = ("he replaces it by his own", "he places his own beside it")
 MOST_TICKS = 3
 SALES = ("he sells what is free", "he sells a little")
 LEFT = "left the balance while its last sell is said to be canceled"
+HELD_BY_HIS = "if your own orders hold its coins, cancel them"
 HOLDS = ("coins held", "coins not held")
 BEFORE_THE_RUN = "before the run"
 
@@ -167,8 +174,10 @@ class Interference:
                 world.kraken.account.fill_mode = PartialThenCanceled(Decimal("0.4"))
             check_words(act_amid(world, scene, moment, ACTS[name]))
             check(world, ALWAYS)
-            if name in SALES and self._waits_for_its_last_sell(world):
-                return 1
+            if name in SALES and self._is_said(world, LEFT):
+                return 1  # for as long as that sell is asked for, and none of his coins is sold in their place
+            if name in OF_HIS_COINS and self._is_said(world, HELD_BY_HIS):
+                cancel_his(world)
             recover(world)
             self._fall(world, name)
         finally:
@@ -183,13 +192,12 @@ class Interference:
             if name not in OF_HIS_COINS or LEFT not in str(error):
                 raise
 
-    def _waits_for_its_last_sell(self, world: World) -> bool:
-        """Whether a tick says that coins left while a sell is said to be canceled: it does so for as long as that sell
-        is asked for, and sells none of the owner's in their place."""
+    def _is_said(self, world: World, what: str) -> bool:
+        """Whether a tick ends with this, which no run can mend."""
         run = world.run("tick")
         check_words(run)
         check(world, ALWAYS)
-        return run.exit_code != 0 and LEFT in run.stderr
+        return run.exit_code != 0 and what in run.stderr
 
 
 def act_amid(world: World, scene: str, moment: str, interfere: Interfere) -> Run:

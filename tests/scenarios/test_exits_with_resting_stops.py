@@ -159,6 +159,7 @@ def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: Fak
 
     assert requested_endpoints(kraken).count("AddOrder") == 1
     assert run.stderr.count("has no resting stop") == 1
+    assert "if your own orders hold its coins, cancel them" in run.stderr
 
 
 def test_a_sell_by_hand_that_is_refused_leaves_a_resting_stop(live: BotRunner, kraken: FakeKraken) -> None:

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 COINS_ARRIVE_WITHIN = 3.0
 """Seconds. Coins that were just bought were once refused for sale as long as that."""
+COINS_HELD = "if your own orders hold its coins, cancel them; until then the rule's stop guards it at each check"
 LOST_FOR = timedelta(days=1)
 """How long a stop that never arrived is looked for, also when no trade is open."""
 
@@ -404,7 +405,8 @@ def _is_resting(record: OrderRecord) -> bool:
 
 
 def _unprotected(trade: TradeRow, why: BotError) -> Unprotected:
-    return Unprotected(f"trade {trade.id} ({trade.symbol}) has no resting stop: {why.message}", hint=why.hint)
+    hint = COINS_HELD if isinstance(why, InsufficientFunds) else why.hint
+    return Unprotected(f"trade {trade.id} ({trade.symbol}) has no resting stop: {why.message}", hint=hint)
 
 
 def _ending_notes(orders: Sequence[OrderRow]) -> list[str]:
