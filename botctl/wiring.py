@@ -177,52 +177,43 @@ def build_bot(
         candles, journal, execution, planner, markets, snapshots, switch, clock, budget, fees,
         rule=rule, timeframe=timeframe, atr_timeframe=settings.signal_timeframe,
     )  # fmt: skip
-    account = _build_account_check(settings, exchange, journal, clock, on_history=simulated is not None)
-    guard = DrawdownGuard(
+    guard = _build_drawdown_guard(settings, positions, journal, switch, clock, on_history=simulated is not None)
+    sizing = EntrySizing(settings.size_rule, settings.trade_amount_usd, settings.slippage, guard, journal, fees)
+    seen, checks = council_variables or {}, pre_trade_checks
+    council = Council(
+        build_master(settings, candles, sentiment, journal, clock, checks, seen, home), execution, positions, journal,
+        clock, budget, Sittings(candles, clock, settings, journal, validate_only=validate_only),
+        symbols=settings.symbols, sizing=sizing,
+    )  # fmt: skip
+    return Bot(
+        settings=settings, clock=clock, exchange=exchange, switch=switch, journal=journal, snapshots=snapshots,
+        risk=risk, sentiment=sentiment, settlement=settlement, resting=resting, execution=execution,
+        positions=positions, drawdown=guard, council=council, key_check=key_check, fees=fees, sizing=sizing, time_budget=budget,
+        problems=tuple(problems), unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
+        unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
+    )  # fmt: skip
+
+
+def _build_drawdown_guard(
+    settings: Settings,
+    positions: PositionManager,
+    journal: Journal,
+    switch: Switch,
+    clock: Clock,
+    *,
+    on_history: bool,
+) -> DrawdownGuard:
+    """With a check of the account, unless prices and balances are our own: then there is nothing to doubt."""
+    snapshots, account = positions.snapshots, None
+    if not on_history and settings.botctl_mode is not Mode.DEMO:
+        account = AccountCheck(
+            snapshots.exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=settings.timeframe
+        )
+    return DrawdownGuard(
         snapshots, positions, journal, switch, clock, account,
         initial_balance=settings.initial_balance, max_drawdown=settings.max_drawdown,
         max_drawdown_peak=settings.max_drawdown_peak,
     )  # fmt: skip
-    checks, seen = pre_trade_checks, council_variables or {}
-    master = build_master(settings, candles, sentiment, journal, clock, checks, seen, home)
-    amount, slippage = settings.trade_amount_usd, settings.slippage
-    sizing = EntrySizing(settings.size_rule, amount, slippage, guard, journal, fees)
-    sittings = Sittings(candles, clock, settings, journal, validate_only=validate_only)
-    council = Council(
-        master, execution, positions, journal, clock, budget, sittings, symbols=settings.symbols, sizing=sizing
-    )
-    return Bot(
-        settings=settings,
-        clock=clock,
-        exchange=exchange,
-        switch=switch,
-        journal=journal,
-        snapshots=snapshots,
-        risk=risk,
-        sentiment=sentiment,
-        settlement=settlement,
-        resting=resting,
-        unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
-        execution=execution,
-        positions=positions,
-        drawdown=guard,
-        unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
-        council=council,
-        key_check=key_check,
-        fees=fees,
-        sizing=sizing,
-        time_budget=budget,
-        problems=tuple(problems),
-    )
-
-
-def _build_account_check(
-    settings: Settings, exchange: Exchange, journal: Journal, clock: Clock, *, on_history: bool
-) -> AccountCheck | None:
-    """None where prices and balances are our own: on history there is nothing to doubt."""
-    if on_history or settings.botctl_mode is Mode.DEMO:
-        return None
-    return AccountCheck(exchange, journal, clock, quote_currency=settings.quote_currency, timeframe=settings.timeframe)
 
 
 def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tuple[Exchange, Clock, Sentiment]:

@@ -38,7 +38,7 @@ from botctl.cli.tickets import (
 )
 from botctl.cli.views.orders import draw_liquidation, draw_order, draw_resting_stops
 from botctl.cli.views.trades import draw_all_trades
-from botctl.config import open_store
+from botctl.config import Config, open_store
 from botctl.domain.configuration.parsers import parse_share
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BadValue, BotError, NoAnswer, Refused, exit_code_of, most_severe
@@ -59,7 +59,14 @@ from botctl.wiring import open_bot, why_no_buys
 Symbol = Annotated[
     str, typer.Argument(metavar="SYMBOL", help="What to trade, such as BTC/USD.", autocompletion=complete_symbol)
 ]
-
+Risk = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FRACTION",
+        show_default="AMOUNT decides",
+        help="Instead of AMOUNT: the part of the equity that the stop may lose, such as 0.5%.",
+    ),
+]
 
 NO_RESTING_STOP = "no stop rests at Kraken"
 
@@ -70,14 +77,7 @@ def buy(
     amount: Annotated[
         str | None, typer.Argument(metavar="[AMOUNT]", help="The cost, without the fee, in quote currency.")
     ] = None,
-    risk: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FRACTION",
-            show_default="AMOUNT decides",
-            help="Instead of AMOUNT: the part of the equity that the stop may lose, such as 0.5%.",
-        ),
-    ] = None,
+    risk: Risk = None,
     dry_run: DryRunFlag = False,
     validate: ValidateFlag = False,
     yes: YesFlag = False,
@@ -106,15 +106,10 @@ def buy(
     if (why := why_no_buys(config.settings, config.problems, validate_only=validate or dry_run)) is not None:
         raise why
     asks = config.settings.botctl_mode is Mode.LIVE and not (validate or dry_run or yes)
-    if asks:
-        check_terminal()
     if asks or dry_run:
-        ticket = plan_buy(config, symbol, lambda bot: _spend_by_risk(bot, size) if by_risk else size, dry_run=dry_run)
-        if dry_run:
-            show_ticket(ctx, ticket)
-            return
-        wanted = f"at a risk of {format_percent(size)} of the equity" if by_risk else f"for {size}"
-        confirm_buy(ticket, f"Buy {symbol} {wanted} with real money?")
+        _show_buy(ctx, config, symbol, size, by_risk=by_risk, asks=asks)
+    if dry_run:
+        return
     with open_bot(config, validate_only=validate) as bot, saying("nothing was bought; run it again later"):
         log_errors(without_outages(bot.settlement.settle_unfinished_orders() + bot.unrecorded.check()))
         if not validate:
@@ -131,6 +126,18 @@ def buy(
     show(ctx, replace(bought.result, errors=[str(error) for error in bought.errors]), draw)
     after_run.publish(config)
     exit_with(exit_code_of(bought.errors))
+
+
+def _show_buy(ctx: typer.Context, config: Config, symbol: str, size: Decimal, *, by_risk: bool, asks: bool) -> None:
+    """Show the ticket of a buy and, where it `asks`, go on with a yes only."""
+    if asks:
+        check_terminal()
+    ticket = plan_buy(config, symbol, lambda bot: _spend_by_risk(bot, size) if by_risk else size, dry_run=not asks)
+    if not asks:
+        show_ticket(ctx, ticket)
+        return
+    wanted = f"at a risk of {format_percent(size)} of the equity" if by_risk else f"for {size}"
+    confirm_buy(ticket, f"Buy {symbol} {wanted} with real money?")
 
 
 def _size_from(amount: str | None, risk: str | None) -> tuple[Decimal, bool]:

@@ -28,6 +28,23 @@ from botctl.store.rows import Rows
 if TYPE_CHECKING:
     from botctl.reporting.build import ReportSource
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        show_default="report.html, or backtest.html with FILE",
+        help="Where to write the page.",
+    ),
+]
+Chart = Annotated[
+    str | None,
+    typer.Option(
+        "--chart", metavar="NAME", show_default="equity", help="The chart of --png: equity, drawdown or trade:ID."
+    ),
+]
+
 
 @backtest_options.with_study_options
 def report(
@@ -35,30 +52,13 @@ def report(
     files: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE...]", help="Candle files to backtest; default: the database.")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            show_default="report.html, or backtest.html with FILE",
-            help="Where to write the page.",
-        ),
-    ] = None,
+    output: Output = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     png: Annotated[
         Path | None,
         typer.Option(metavar="PATH", show_default="no picture", help="Write one chart as a PNG file instead."),
     ] = None,
-    chart: Annotated[
-        str | None,
-        typer.Option(
-            "--chart",
-            metavar="NAME",
-            show_default="equity",
-            help="The chart of --png: equity, drawdown or trade:ID.",
-        ),
-    ] = None,
+    chart: Chart = None,
     trades: backtest_options.Trades = 100,
     *,
     options: backtest_options.StudyOptions,
