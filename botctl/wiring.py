@@ -143,8 +143,7 @@ def build_bot(
     home: Path | None = None,
 ) -> Bot:
     """Every service with the adapters of the settings' mode, or on a `simulated` market. With `problems` nothing is
-    bought. `council_variables` are what COUNCIL_COMMAND sees of the environment in addition, and it runs in
-    `home`."""
+    bought. COUNCIL_COMMAND runs in `home`, and sees `council_variables` beside its usual environment."""
     exchange, clock, sentiment = _build_adapters(settings, simulated)
     rule, timeframe = settings.stop_rule, settings.timeframe
     journal = Journal(settings.botctl_mode)
@@ -188,8 +187,9 @@ def build_bot(
     return Bot(
         settings=settings, clock=clock, exchange=exchange, switch=switch, journal=journal, snapshots=snapshots,
         risk=risk, sentiment=sentiment, settlement=settlement, resting=resting, execution=execution,
-        positions=positions, drawdown=guard, council=council, key_check=key_check, fees=fees, sizing=sizing, time_budget=budget,
-        problems=tuple(problems), unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
+        positions=positions, drawdown=guard, council=council, key_check=key_check, fees=fees, sizing=sizing,
+        time_budget=budget, problems=tuple(problems),
+        unrecorded=_build_unrecorded_orders_check(settings, exchange, clock),
         unpriced=UnpricedAssets(exchange, journal, settings.quote_currency, settings.ignore_assets or ()),
     )  # fmt: skip
 

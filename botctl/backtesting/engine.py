@@ -17,7 +17,6 @@ from botctl.backtesting.equity_curve import (
 )
 from botctl.backtesting.exits import (
     BUY,
-    DRAWDOWN,
     ENDING_COUNT,
     LOTS_PER_UNIT,
     NO_RESTING_STOP,
@@ -27,6 +26,7 @@ from botctl.backtesting.exits import (
     truncate_to_lot,
 )
 from botctl.backtesting.performance import sharpe_of_curve
+from botctl.backtesting.sales import sell_all, sell_due, sell_rested
 from botctl.backtesting.tables import Table, WritableTable, unsigned_index
 from botctl.domain.sizing import compounded, entry_budget
 from botctl.domain.stops import break_even_price, covers_costs, initial_stop, is_entry_price
@@ -177,40 +177,29 @@ def resting_distance(parameters: BacktestParameters) -> float:
 
 
 def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: BacktestBuffers) -> Simulated:
-    """Trade the history, with money in lots."""
-    # Each array has a local name: see the optimizations at the end.
+    """Trade the history, with money in lots. Each array has a local name: see the optimizations at the end."""
     closes, fills, decisions, atrs = arrays.closes, arrays.fills, arrays.decisions, arrays.atrs
-    times, last, equity, lows = arrays.times, arrays.last, buffers.equity, arrays.lows
-    cache, bids = buffers.exit_cache, buffers.bid_cache
+    times, last, lows, shares = arrays.times, arrays.last, arrays.lows, arrays.shares
+    equity, cache, bids, budgets = buffers.equity, buffers.exit_cache, buffers.bid_cache, buffers.budgets
     held, exit_bar, exit_bid, trade = buffers.held, buffers.exit_bar, buffers.exit_bid, buffers.trade
-    next_buy, last_exit, shares, budgets = buffers.next_buy, buffers.last_exit, arrays.shares, buffers.budgets
-    symbols, entries, exits, endings = buffers.symbols, buffers.entries, buffers.exits, buffers.endings
-    fee_rate, slippage, cooldown = parameters.fee_rate, parameters.exit_slippage, parameters.cooldown_seconds
+    next_buy, last_exit, symbols, entries = buffers.next_buy, buffers.last_exit, buffers.symbols, buffers.entries
+    exits, endings = buffers.exits, buffers.endings
+    fee, slippage, cooldown = parameters.fee_rate, parameters.exit_slippage, parameters.cooldown_seconds
     count, active, cash, tripped = 0, 0, truncate_to_lot(parameters.cash * LOTS_PER_UNIT), last + 1
     at, prefetched = arrays.first, 0
     tracker = begin_tracking(parameters.cash, parameters.max_drawdown, parameters.max_drawdown_peak)
-    sized, budget, equity_now, exposure = has_limits(shares, parameters), parameters.trade_amount, 0.0, 0.0
+    sized, budget, most = has_limits(shares, parameters), parameters.trade_amount, parameters.max_open_trades
     cooldown_bars = -(-cooldown // arrays.spacing)  # after so many bars no clock needs checking
-    for symbol in range(len(held)):
-        held[symbol], exit_bar[symbol], next_buy[symbol], last_exit[symbol] = 0.0, last + 1, 0, at - cooldown_bars
+    begin_without_trades(held, exit_bar, next_buy, last_exit, last, at - cooldown_bars)
     while at <= last:
-        entering = active < parameters.max_open_trades and tripped > last
-        event = next_event(decisions, next_buy, held, exit_bar, at, last, entering)
+        event = next_event(decisions, next_buy, held, exit_bar, at, last, active < most and tripped > last)
         below, tracker = write_equity(closes, held, equity, cash / LOTS_PER_UNIT, active, tracker, at, event)
         if below == event and event <= last:  # not below before it
             if parameters.exchange_stop > 0.0:  # what a resting stop has sold is sold when the bar's tick begins
-                for symbol in range(len(held)):
-                    if held[symbol] > 0.0 and exit_bar[symbol] == event and exit_bid[symbol] > 0.0:
-                        cash += sale_proceeds(held[symbol], exit_bid[symbol], fee_rate, slippage)
-                        held[symbol], last_exit[symbol] = 0.0, event
-                        active -= 1
+                cash, active = sell_rested(cash, active, held, exit_bar, exit_bid, last_exit, event, fee, slippage)
             below, tracker = look_before_orders(closes, held, cash / LOTS_PER_UNIT, tracker, event, last)
         if below <= last:  # the drawdown guard trips, even with nothing open: it sells all and ends entries
-            for symbol in range(len(held)):
-                if held[symbol] > 0.0:
-                    cash += sale_proceeds(held[symbol], fills[symbol, below], fee_rate, slippage)
-                    held[symbol] = 0.0
-                    exits[trade[symbol]], endings[trade[symbol]] = below, DRAWDOWN
+            cash += sell_all(held, fills, trade, exits, endings, below, fee, slippage)
             tracker = write_equity_after_orders(closes, held, equity, cash / LOTS_PER_UNIT, tracker, below, True)
             tripped, active, at = below, 0, below + 1
             continue
@@ -218,31 +207,21 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
             break
         if event >= prefetched:
             prefetched = prefetch(atrs, fills, buffers.prefetch_sink, event, last)
-        if sized:  # entries go by the equity before the bar's orders, as in a tick
-            equity_now = worth_at(closes, held, cash / LOTS_PER_UNIT, event)
+        worth = worth_at(closes, held, cash / LOTS_PER_UNIT, event) if sized else 0.0  # before its orders, as in a tick
+        cash, active = sell_due(cash, active, held, exit_bar, last_exit, fills, event, fee, slippage)
+        exposure = worth_at(closes, held, 0.0, event) if sized else 0.0
         for symbol in range(len(held)):
-            if held[symbol] > 0.0 and exit_bar[symbol] == event:
-                cash += sale_proceeds(held[symbol], fills[symbol, event], fee_rate, slippage)
-                held[symbol], last_exit[symbol] = 0.0, event
-                active -= 1
-        if sized:
-            exposure = worth_at(closes, held, 0.0, event)
-        for symbol in range(len(held)):
-            wanted = decisions[symbol, event] == BUY and held[symbol] == 0.0
-            if not wanted or tripped <= last or active >= parameters.max_open_trades:
+            if decisions[symbol, event] != BUY or held[symbol] > 0.0 or active >= most or tripped <= last:
                 continue
-            bars = event - last_exit[symbol]
-            if bars < cooldown_bars and (bars == 0 or times[event] - times[last_exit[symbol]] < cooldown):
+            if cools_down(times, last_exit[symbol], event, cooldown, cooldown_bars):
                 continue
             ask, atr = fills[symbol, event], atrs[symbol, event]
             if not can_be_stopped(ask, closes[symbol, event], atr, parameters):
                 continue
             if sized:
-                budget = size_by_equity(
-                    ask, atr, equity_now, exposure, cash / LOTS_PER_UNIT, shares[symbol], parameters
-                )
+                budget = size_by_equity(ask, atr, worth, exposure, cash / LOTS_PER_UNIT, shares[symbol], parameters)
             amount, cost = size_order(ask, budget, parameters.slippage)
-            paid = cost + truncate_to_lot(cost * fee_rate)
+            paid = cost + truncate_to_lot(cost * fee)
             if amount <= 0.0 or paid > cash:
                 continue
             entry, break_even = cost / amount, break_even_of(paid / amount, parameters)
@@ -257,6 +236,25 @@ def simulate(arrays: MarketArrays, parameters: BacktestParameters, buffers: Back
         tracker = write_equity_after_orders(closes, held, equity, cash / LOTS_PER_UNIT, tracker, event, False)
         at = event + 1
     return Simulated(count, cash / LOTS_PER_UNIT, max(tracker.deepest, 1.0 - tracker.low / tracker.high), tripped)
+
+
+def begin_without_trades(
+    held: MutableSequence[float],
+    exit_bar: MutableSequence[int],
+    next_buy: MutableSequence[int],
+    last_exit: MutableSequence[int],
+    last: int,
+    long_ago: int,
+) -> None:
+    """Set the state of each symbol to: nothing held, no exit known, its last one `long_ago`."""
+    for symbol in range(len(held)):
+        held[symbol], exit_bar[symbol], next_buy[symbol], last_exit[symbol] = 0.0, last + 1, 0, long_ago
+
+
+def cools_down(times: Sequence[int], last_exit: int, event: int, cooldown: int, cooldown_bars: int) -> bool:
+    """Whether the cool-down after a symbol's last exit lasts. After so many bars no clock needs checking."""
+    bars = event - last_exit
+    return bars < cooldown_bars and (bars == 0 or times[event] - times[last_exit] < cooldown)
 
 
 def next_event(
@@ -340,12 +338,6 @@ def size_order(ask: float, budget: float, slippage: float) -> tuple[float, float
 def break_even_of(unit_cost: float, parameters: BacktestParameters) -> float:
     """The price that pays for both fees; zero where the stop does not go by it."""
     return break_even_price(unit_cost, parameters.fee_rate) if parameters.breakeven_fees > 0.0 else 0.0
-
-
-def sale_proceeds(held: float, bid: float, fee_rate: float, slippage: float) -> float:
-    """The proceeds of a sale after its fee."""
-    cost = truncate_to_lot(held * LOTS_PER_UNIT * bid * (1.0 - slippage))
-    return cost - truncate_to_lot(cost * fee_rate)
 
 
 def simulate_sets(

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from botctl.backtesting import engine, equity_curve, exits, performance
+from botctl.backtesting import engine, equity_curve, exits, performance, sales
 from botctl.domain import indicators, sizing, stops
 
 log = logging.getLogger(__name__)
@@ -42,9 +42,11 @@ COMPILE_ORDER = (
     (indicators, "seed_average continue_indicators calculate_indicators"),
     (performance, "sharpe_of_curve"),
     (exits, "truncate_to_lot cut_price find_exit"),
-    (engine, "resting_distance find_cached_exit break_even_of sale_proceeds"),
+    (sales, "sale_proceeds sell_rested sell_due sell_all"),
+    (engine, "resting_distance find_cached_exit break_even_of"),
     (equity_curve, "begin_tracking worth_at write_equity look_before_orders write_equity_after_orders"),
-    (engine, "can_be_stopped has_limits size_by_equity size_order next_event prefetch"),
+    (engine, "can_be_stopped has_limits size_by_equity size_order next_event"),
+    (engine, "begin_without_trades cools_down prefetch"),
     (engine, "decide simulate simulate_sets"),
 )
 """What is compiled: each function after those that it calls."""

@@ -18,7 +18,6 @@ from botctl.backtesting.engine import (
     can_be_stopped,
     has_limits,
     resting_distance,
-    sale_proceeds,
     size_by_equity,
     size_order,
 )
@@ -32,6 +31,7 @@ from botctl.backtesting.exits import (
     cut_price,
     truncate_to_lot,
 )
+from botctl.backtesting.sales import sale_proceeds
 from botctl.domain.candles import from_unix
 from botctl.domain.decisions import Action, CouncilDecision
 from botctl.domain.money import price_of
