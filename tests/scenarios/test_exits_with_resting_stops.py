@@ -1,8 +1,10 @@
 """When the exits of trades with resting stops leave: at once, whatever else the run has to ask for."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,25 @@ def test_a_cancel_that_fails_holds_back_no_other_sell(
         "ETH/USD",
         "BTC/USD",
     ]
+
+
+@parametrize(("fault", "cancels"), [({"kind": "drop_before"}, 3), ({"kind": "hang_before", "seconds": 6}, 2)], quick=1)
+def test_a_cancel_that_fails_holds_back_no_sell_that_still_needs_candles(
+    two_hit: BotRunner, kraken: FakeKraken, fault: dict[str, Any], cancels: int
+) -> None:
+    """ETH has nothing at Kraken that guards it: its sell waits for one cancel, and that only for some seconds."""
+    check_late(two_hit, "ETH/USD")
+    kraken.fault("CancelOrder", times=2, **fault)
+    asked_at: dict[str, float] = {}
+    kraken.before = lambda request: asked_at.setdefault(request.endpoint, time.monotonic())
+
+    run = two_hit.run("check-positions")
+
+    asked = requested_endpoints(kraken)[LOOK:]
+    assert asked[:3] == ["CancelOrder", "OHLC", "AddOrder"], output_of(run)
+    assert asked_at["AddOrder"] - asked_at["CancelOrder"] < 5.9
+    assert asked.count("CancelOrder") == cancels
+    assert {trade["status"] for trade in two_hit.trades()} == {"CLOSED"}
 
 
 def test_what_a_thin_market_leaves_is_sold_though_the_look_showed_it_on_hold(

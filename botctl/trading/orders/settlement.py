@@ -108,9 +108,10 @@ class OrderSettlement:
     def cancel_at_once(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and look them up once, without waiting. Returns the alarms about those that have ended;
         the caller sees to the others."""
-        canceled, errors = self._cancel(orders)
-        with self.wait_budget.spending():
-            errors += self._look_up(orders) if canceled else []
+        with self.exchange.in_haste():
+            canceled, errors = self._cancel(orders)
+            with self.wait_budget.spending():
+                errors += self._look_up(orders) if canceled else []
         for error in errors:
             log.warning("%s", error)
         ended = [order for order in orders if order.state not in UNSETTLED]
