@@ -143,6 +143,29 @@ def test_pause_leaves_it_and_freeze_says_who_guards(guarded: BotRunner, kraken: 
     assert f"FROZEN: {said}" in status.stderr
     assert f"frozen: {said}, and nothing is traded" in tick.stderr
     assert stop.is_open
+    assert f"botctl is frozen: {said}" in guarded.run("check-positions").stderr
+    assert f"{said}, since botctl is frozen" in " ".join(guarded.run().stdout.split())
+    assert "guarded at Kraken only: frozen" in status.stdout
+    page = guarded.home / "page.html"
+    guarded.run("report", "--output", str(page))
+    assert "at Kraken only: frozen; a stop rests at Kraken at 50,500.0" in page.read_text()
+
+
+@pytest.mark.parametrize("amount", ["0.002", "0.0015"])
+def test_a_frozen_position_is_no_alarm_while_a_stop_rests_for_all_of_it(guarded: BotRunner, amount: str) -> None:
+    guarded.set(METRICS_FILE="metrics.prom")
+    guarded.execute(f"UPDATE \"order\" SET amount = '{amount}' WHERE state = 'RESTING'")
+    with later(hours=1):
+        unchecked = [alarm["key"] for alarm in guarded.json("status")["alarms"]]
+    guarded.run("pause", "--freeze")
+    for minutes in (0, 60):
+        with later(minutes=minutes):
+            guarded.run("tick")
+
+    alarms = [alarm["key"] for alarm in guarded.json("status")["alarms"]]
+    count = int(amount != "0.002")
+    assert f'botctl_unguarded_positions{{mode="live"}} {count}.0' in (guarded.home / "metrics.prom").read_text()
+    assert ("unguarded" in unchecked, "unguarded" in alarms) == (True, bool(count))
 
 
 def test_a_frozen_position_without_one_is_counted_apart(guarded: BotRunner, kraken: FakeKraken) -> None:
