@@ -12,7 +12,7 @@ from botctl.domain.client_order_ids import ClientId
 from botctl.store.database import close_database
 from botctl.store.models import Order, Trade
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, PartialThenCanceled, Request
+from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Request
 from tests.fake_kraken.orders import new_id
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import only
@@ -167,6 +167,21 @@ def test_a_stop_that_fires_before_it_is_canceled_is_told_as_the_sale(
     assert run.exit_code == 0, output_of(run)
     assert (told["state"], Decimal(told["filled"]), told["reason"]) == ("FILLED", Decimal("0.002"), "STOP_LOSS")
     assert [order.side for order in kraken.orders] == ["buy", "sell"]
+
+
+def test_the_rest_of_a_stop_that_fires_in_part_before_it_is_canceled_is_sold_at_once(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    only([order for order in kraken.orders if order.is_waiting]).mode = Never(Decimal("0.25"))
+    fire_when_canceled(kraken)
+
+    run = live.run("sell", "BTC/USD", "--yes")
+
+    assert run.exit_code == 0, output_of(run)
+    sells = [order.vol_exec for order in kraken.orders if order.side == "sell"]
+    assert (sells, trade_of(live)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
 
 
 def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: FakeKraken) -> None:

@@ -1,5 +1,6 @@
 """How orders end: whole, in part, in pieces, late or not at all; and what is sold when somebody else sold first."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -48,6 +49,32 @@ def test_a_buy_that_is_partly_filled_and_canceled_is_open_with_what_filled(live:
     kraken.account.fill_mode = Instant()
     assert live.run("sell", "BTC/USD", "--yes").exit_code == 0
     assert Decimal(only(live.trades())["pnl"]) == calculated_pnl(kraken)
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_market_sell_that_record_and_fills_show_halved_for_long_is_not_sold_twice(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    """Nobody can have changed its amount, as an owner may change that of a stop that rests."""
+
+    def halve(request: Request, reply: Reply) -> Reply:
+        answer = json.loads(reply.body)
+        if request.endpoint in ("QueryOrders", "QueryTrades"):
+            for record in answer["result"].values():
+                for name in record.keys() & {"vol", "vol_exec", "cost", "fee"}:
+                    record[name] = f"{Decimal(record[name]) / 2}"
+        return replace(reply, body=json.dumps(answer).encode())
+
+    open_position(live)
+    kraken.account.balances["XXBT"] += Decimal(1)
+    kraken.set_price("BTC/USD", 48000)
+    kraken.alter_reply = halve
+
+    for minutes in (0, 15):
+        with later(minutes=minutes):
+            live.run("tick")
+
+    assert [order.side for order in kraken.orders] == ["buy", "sell"]
 
 
 @pytest.mark.parametrize("locked_out", [False, True])
