@@ -1,6 +1,7 @@
 """The interfaces of everything outside trading: exchange, clock, market sentiment and the Council's agents."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -117,6 +118,9 @@ class Exchange(MarketData, Protocol):
         Returns whether the exchange confirmed that it has canceled every one of them. Raises ExchangeRefused or
         ExchangeUnreachable.
         """
+
+    def in_haste(self) -> AbstractContextManager[None]:
+        """What is asked in the block is asked once, and given up after some seconds: the sells of others wait."""
 
     def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
         """The open orders of the account, also those of other programs, in one request. One that can't be read is left

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 
@@ -144,6 +145,9 @@ class PaperBroker:
             PaperStop.client_order_id.in_(list(client_order_ids)), PaperStop.ended_at.is_null()
         )
         return bool(open_ones.execute() == len(client_order_ids))
+
+    def in_haste(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
         stops = PaperStop.select().where(PaperStop.ended_at.is_null()).order_by(PaperStop.id)

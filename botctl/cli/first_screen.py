@@ -118,7 +118,7 @@ def _fill_from_database(screen: _Screen, config: Config) -> None:
 def _switch(paused: bool, frozen: bool, active: bool, why: str) -> str:
     because = f" ({why})" if why else ""
     if frozen:
-        return f"frozen{because}: nothing is bought, and nothing guards open positions"
+        return f"frozen{because}: nothing is bought, and no stop is checked"
     if paused:
         return f"paused{because}: nothing is bought, stops are on"
     return "on: botctl buys and sells" if active else "on, without buys: stops are on"

@@ -13,7 +13,7 @@ from botctl.domain.orders import TradeStatus
 from botctl.domain.text import counted, sanitize
 from botctl.monitoring.alerts import Problem
 from botctl.queries.guarding import unguarded_reason
-from botctl.queries.resting_stops import name_unprotected
+from botctl.queries.resting_stops import find_guarded_at_exchange, name_unprotected
 from botctl.store.broken_rows import find_unknown_rows, load_rows
 from botctl.store.evidence.gone_markets import gone_assets, load_gone_markets
 from botctl.store.evidence.missing_coins import MissingRecord, load_missing
@@ -68,13 +68,16 @@ def collect_problems(home: Watched, now: datetime) -> list[Problem]:
 
 
 def load_unguarded(home: Watched) -> list[str]:
-    """The open trades whose stop is not checked now, each with the reason."""
+    """The open trades whose stop is not checked now, each with the reason. In a freeze those are left out that
+    a stop at the exchange guards."""
     frozen, now, gone = home.switch.read().frozen, home.now, {each.trade_id for each in load_gone_markets()}
+    elsewhere = find_guarded_at_exchange() - gone if frozen else set[int]()
     trades = load_rows(Trade.select().where(ACTIVE_TRADES, Trade.status == TradeStatus.OPEN).order_by(Trade.id))
     unguarded = [
         f"{trade.symbol} (trade {trade.id}, {reason})"
         for trade in trades
-        if (reason := unguarded_reason(trade, now, home.settings.timeframe.seconds, frozen=frozen, gone=gone))
+        if trade.id not in elsewhere
+        and (reason := unguarded_reason(trade, now, home.settings.timeframe.seconds, frozen=frozen, gone=gone))
     ]
     unknown = [each for each in find_unknown_rows() if each.assets]
     return unguarded + [each.message for each in (*trades.broken, *unknown)]

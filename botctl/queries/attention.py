@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from botctl.domain.kill_switch import describe_frozen
 from botctl.domain.orders import TradeStatus
 from botctl.domain.text import sanitize
 from botctl.store.broken_rows import find_broken_rows, load_rows
@@ -31,7 +32,8 @@ def _open_trades() -> list[Trade]:
 def _unguarded(switch: Switch) -> Iterator[str]:
     trades = _open_trades()
     if trades and switch.read().frozen:
-        yield f"open positions are NOT guarded ({len(trades)}), since botctl is frozen: `botctl resume` guards them"
+        guarded = describe_frozen(len(trades), len(load_resting_stops()))
+        yield f"{guarded}, since botctl is frozen: `botctl resume` has their stops checked again"
     yield from (f"{_named(trade)} has no stop: see `botctl positions`" for trade in trades if not trade.stop_loss_price)
     yield from map(str, load_gone_markets())
     yield from map(str, find_broken_rows())

@@ -11,8 +11,8 @@ from botctl.store.models import Trade
 def unguarded_reason(
     trade: Trade, now: datetime, seconds: int, *, frozen: bool, gone: Collection[int] = ()
 ) -> str | None:
-    """Why the stop of an open trade is not checked, if it is not. `seconds` is the time between two checks, `gone` are
-    the trades whose market is gone.
+    """Why the stop of an open trade is not checked by ticks, if it is not. `seconds` is the time between two checks,
+    `gone` are the trades whose market is gone.
 
     One failed check is no problem: the next one replays what it missed.
     """

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from botctl.domain.stops import ENOUGH
 from botctl.domain.text import counted
 from botctl.store.broken_rows import load_rows
 from botctl.store.models import ACTIVE_TRADES, RESTING_ORDERS, Order, Trade
-from botctl.store.resting_stops import find_unprotected
+from botctl.store.resting_stops import find_unprotected, load_resting_stops
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ def name_unprotected(distance: float | None) -> tuple[str, ...]:
     lacks = find_unprotected(distance)
     trades = load_rows(Trade.select().where(Trade.id.in_(list(lacks))).order_by(Trade.id)) if lacks else []
     return tuple(f"{row.symbol} (trade {row.id}{describe_lack(lacks[row.id])})" for row in trades)
+
+
+def find_guarded_at_exchange() -> set[int]:
+    """The open trades for the whole of which a stop rests at the exchange, whether ticks move it up or not."""
+    resting = {order.trade_id: order.amount for order in load_resting_stops()}
+    trades = load_rows(Trade.select().where(Trade.id.in_(list(resting)))) if resting else []
+    return {trade.id for trade in trades if resting[trade.id] >= ENOUGH * trade.amount}
 
 
 def describe_lack(lack: str) -> str:

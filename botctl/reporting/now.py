@@ -92,10 +92,10 @@ def _bar(position: CockpitPosition) -> str:
 
 
 def _describe_guard(position: CockpitPosition) -> str:
-    if position.unguarded:
-        return f"NOT guarded: {position.unguarded}"
     trade = position.live.trade
     trigger = text.format_price(trade.resting_trigger, position.price_decimals)
     resting = "" if trade.resting_trigger is None else f"; a stop rests at Kraken at {trigger}"
+    if position.unguarded:
+        return f"{'at Kraken only' if resting else 'NOT guarded'}: {position.unguarded}{resting}"
     lack = "" if trade.unprotected is None else f"; resting stop: {trade.unprotected}"
     return f"each tick{resting}{lack}"

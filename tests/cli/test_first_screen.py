@@ -61,8 +61,8 @@ def test_a_pause_and_a_freeze_are_told_apart(bot: BotRunner) -> None:
     frozen = " ".join(bot.run().stdout.split())
 
     assert "paused (on holiday): nothing is bought, stops are on" in paused
-    assert "nothing guards open positions" in frozen
-    assert "open positions are NOT guarded (1)" in frozen.split("Needs your attention:")[1]
+    assert "frozen: nothing is bought, and no stop is checked" in frozen.replace(" (on holiday)", "")
+    assert "1 open position is NOT guarded, since botctl is frozen" in frozen.split("Needs your attention:")[1]
 
 
 def test_what_is_wrong_needs_attention(bot: BotRunner) -> None:

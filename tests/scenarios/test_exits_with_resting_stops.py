@@ -1,8 +1,10 @@
 """When the exits of trades with resting stops leave: at once, whatever else the run has to ask for."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,7 @@ from botctl.domain.client_order_ids import ClientId
 from botctl.store.database import close_database
 from botctl.store.models import Order, Trade
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, PartialThenCanceled, Request
+from tests.fake_kraken import FakeKraken, Never, PartialThenCanceled, Request
 from tests.fake_kraken.orders import new_id
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import only
@@ -68,6 +70,25 @@ def test_a_cancel_that_fails_holds_back_no_other_sell(
         "ETH/USD",
         "BTC/USD",
     ]
+
+
+@parametrize(("fault", "cancels"), [({"kind": "drop_before"}, 3), ({"kind": "hang_before", "seconds": 6}, 2)], quick=1)
+def test_a_cancel_that_fails_holds_back_no_sell_that_still_needs_candles(
+    two_hit: BotRunner, kraken: FakeKraken, fault: dict[str, Any], cancels: int
+) -> None:
+    """ETH has nothing at Kraken that guards it: its sell waits for one cancel, and that only for some seconds."""
+    check_late(two_hit, "ETH/USD")
+    kraken.fault("CancelOrder", times=2, **fault)
+    asked_at: dict[str, float] = {}
+    kraken.before = lambda request: asked_at.setdefault(request.endpoint, time.monotonic())
+
+    run = two_hit.run("check-positions")
+
+    asked = requested_endpoints(kraken)[LOOK:]
+    assert asked[:3] == ["CancelOrder", "OHLC", "AddOrder"], output_of(run)
+    assert asked_at["AddOrder"] - asked_at["CancelOrder"] < 5.9
+    assert asked.count("CancelOrder") == cancels
+    assert {trade["status"] for trade in two_hit.trades()} == {"CLOSED"}
 
 
 def test_what_a_thin_market_leaves_is_sold_though_the_look_showed_it_on_hold(
@@ -146,6 +167,21 @@ def test_a_stop_that_fires_before_it_is_canceled_is_told_as_the_sale(
     assert run.exit_code == 0, output_of(run)
     assert (told["state"], Decimal(told["filled"]), told["reason"]) == ("FILLED", Decimal("0.002"), "STOP_LOSS")
     assert [order.side for order in kraken.orders] == ["buy", "sell"]
+
+
+def test_the_rest_of_a_stop_that_fires_in_part_before_it_is_canceled_is_sold_at_once(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    only([order for order in kraken.orders if order.is_waiting]).mode = Never(Decimal("0.25"))
+    fire_when_canceled(kraken)
+
+    run = live.run("sell", "BTC/USD", "--yes")
+
+    assert run.exit_code == 0, output_of(run)
+    sells = [order.vol_exec for order in kraken.orders if order.side == "sell"]
+    assert (sells, trade_of(live)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
 
 
 def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: FakeKraken) -> None:

@@ -71,14 +71,13 @@ def test_one_that_is_mistyped_later_is_refused_as_well(live: BotRunner, kraken: 
     assert sides(kraken) == ["buy"]
 
 
-@pytest.mark.long
 def test_a_loss_that_the_settings_of_before_show_as_well_trips_the_guard(live: BotRunner, kraken: FakeKraken) -> None:
-    kraken.balances["XXBT"] = Decimal("0.1")
-    buy(live)
-    live.set(INITIAL_BALANCE="15000")
+    """It is one of coins that botctl never bought."""
+    kraken.balances.update({"ZUSD": Decimal(5000), "XETH": Decimal(2)})
+    live.set(INITIAL_BALANCE="10000")
     assert live.run("tick").exit_code == 0
-    live.set(INITIAL_BALANCE="16000")
-    kraken.set_price("BTC/USD", 1000)
+    live.set(INITIAL_BALANCE="10100")
+    kraken.set_price("ETH/USD", 1000)
 
     assert live.run("tick").exit_code == 3
 

@@ -8,15 +8,17 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from botctl.domain.client_order_ids import parse_client_id
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Request
+from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Request
 from tests.fake_kraken.faults import Reply
-from tests.fake_kraken.orders import Order, new_id
+from tests.fake_kraken.orders import FillMode, Order, new_id
 from tests.quick import parametrize
 from tests.scenarios.database_loss import lose, reconciled, recover
 from tests.scenarios.journal_tools import only, place_by_hand
@@ -142,6 +144,29 @@ def test_pause_leaves_it_and_freeze_says_who_guards(guarded: BotRunner, kraken: 
     assert f"FROZEN: {said}" in status.stderr
     assert f"frozen: {said}, and nothing is traded" in tick.stderr
     assert stop.is_open
+    assert f"botctl is frozen: {said}" in guarded.run("check-positions").stderr
+    assert f"{said}, since botctl is frozen" in " ".join(guarded.run().stdout.split())
+    assert "guarded at Kraken only: frozen" in status.stdout
+    page = guarded.home / "page.html"
+    guarded.run("report", "--output", str(page))
+    assert "at Kraken only: frozen; a stop rests at Kraken at 50,500.0" in page.read_text()
+
+
+@pytest.mark.parametrize("amount", ["0.002", "0.0015"])
+def test_a_frozen_position_is_no_alarm_while_a_stop_rests_for_all_of_it(guarded: BotRunner, amount: str) -> None:
+    guarded.set(METRICS_FILE="metrics.prom")
+    guarded.execute(f"UPDATE \"order\" SET amount = '{amount}' WHERE state = 'RESTING'")
+    with later(hours=1):
+        unchecked = [alarm["key"] for alarm in guarded.json("status")["alarms"]]
+    guarded.run("pause", "--freeze")
+    for minutes in (0, 60):
+        with later(minutes=minutes):
+            guarded.run("tick")
+
+    alarms = [alarm["key"] for alarm in guarded.json("status")["alarms"]]
+    count = int(amount != "0.002")
+    assert f'botctl_unguarded_positions{{mode="live"}} {count}.0' in (guarded.home / "metrics.prom").read_text()
+    assert ("unguarded" in unchecked, "unguarded" in alarms) == (True, bool(count))
 
 
 def test_a_frozen_position_without_one_is_counted_apart(guarded: BotRunner, kraken: FakeKraken) -> None:
@@ -315,6 +340,93 @@ def test_one_that_the_owner_moved_up_is_left_there_and_said_once(guarded: BotRun
     assert waiting(kraken) is stop
 
 
+def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold(guarded: BotRunner, kraken: FakeKraken) -> None:
+    """The list of open orders shows that it has fired: the price may have come back since."""
+    waiting(kraken).mode = Never(Decimal("0.25"))
+    kraken.set_price("BTC/USD", 48000)
+    kraken.set_price("BTC/USD", 51000)
+
+    runs = [guarded.run("tick") for _ in range(3)]
+
+    assert runs[-1].exit_code == 0, runs[-1].stderr
+    sold = [order.vol_exec for order in kraken.orders if order.side == "sell"]
+    assert (sold, trade_of(guarded)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
+    assert kraken.account.balances["XXBT"] == AMOUNT
+
+
+@pytest.mark.parametrize("command", ["check-positions", "sell BTC/USD 0.0005 --yes"])
+def test_no_stop_is_placed_beside_a_sell_of_unknown_outcome(
+    guarded: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    """The owner's coins would be there for both."""
+    kraken.set_price("BTC/USD", 48900)
+    kraken.fault("AddOrder", "drop_after")
+    for endpoint in ("OpenOrders", "ClosedOrders"):
+        kraken.fault(endpoint, "error", times=99, error="EGeneral:Permission denied")
+
+    run = guarded.run(*command.split())
+
+    assert run.exit_code != 0
+    assert requested_endpoints(kraken).count("AddOrder") == 1
+    assert "gets no stop" not in run.stderr
+
+
+def test_a_buy_places_its_own_stop_alone(live: BotRunner, kraken: FakeKraken) -> None:
+    """The price of the other trade is below its trigger: a stop there would sell at once."""
+    buy(live)
+    kraken.set_price("BTC/USD", 48400)
+    kraken.set_price("ETH/USD", 2500)
+    kraken.flat_candles("ETH/USD", 2500, 25)
+    live.set(EXCHANGE_STOP="on")
+
+    live.run("buy", "ETH/USD", "100", "--yes")
+
+    assert waiting(kraken).symbol == "ETH/USD"
+    assert [order.side for order in kraken.orders if order.vol_exec] == ["buy", "buy"]
+
+
+def test_one_of_another_database_is_left_alone(guarded: BotRunner, kraken: FakeKraken) -> None:
+    own = waiting(kraken)
+    client_id = parse_client_id(own.cl_ord_id)
+    assert client_id is not None
+    other = replace(own, txid=new_id("O"), cl_ord_id=str(replace(client_id, database="0123")))
+    kraken.orders.append(other)
+
+    run = guarded.run("tick")
+
+    assert run.exit_code == 0, run.stderr
+    assert (own.is_waiting, other.is_waiting) == (True, True)
+
+
+def test_one_that_no_record_shows_for_once_is_not_given_up(guarded: BotRunner, kraken: FakeKraken) -> None:
+    hidden = {"OpenOrders": b'{"open":{}}', "QueryOrders": b"{}"}
+
+    def hide(request: Request, reply: Reply) -> Reply:
+        result = hidden.get(request.endpoint)
+        return reply if result is None else replace(reply, body=b'{"error":[],"result":%s}' % result)
+
+    stop = waiting(kraken)
+    kraken.alter_reply = hide
+    assert "the list of open orders lacks it" in guarded.run("check-positions").stderr
+    kraken.alter_reply = None
+
+    assert guarded.run("check-positions").exit_code == 0
+    assert waiting(kraken) is stop
+
+
+def test_an_exit_waits_no_minute_for_a_stop_that_never_arrived(live: BotRunner, kraken: FakeKraken) -> None:
+    live.set(EXCHANGE_STOP="on")
+    kraken.fault("AddOrder", "drop_before", skip=1)
+    live.run("buy", "BTC/USD", "100", "--yes")
+    assert [order["state"] for order in live.orders()] == ["FILLED", "UNKNOWN"]
+
+    with later(seconds=30):
+        kraken.set_price("BTC/USD", 48900)
+        run = live.run("check-positions")
+
+    assert trade_of(live)["status"] == "CLOSED", run.stderr
+
+
 @parametrize("volume", ["0.001", "0.004"], quick=2)
 def test_one_of_another_amount_is_replaced(guarded: BotRunner, kraken: FakeKraken, volume: str) -> None:
     kraken.account.amend(waiting(kraken), Decimal(48500), Decimal(volume))
@@ -339,38 +451,111 @@ def test_a_smaller_one_of_the_owner_that_fired_is_booked_and_the_rest_is_sold(
     assert kraken.account.balances["XXBT"] == AMOUNT
 
 
-def test_a_larger_one_of_the_owner_that_fired_closes_the_trade_and_is_told(
+@parametrize("moved", ["sell", "buy", "deposit"], quick=2)
+def test_a_smaller_one_that_fired_while_the_owner_moved_other_coins_is_settled_by_a_second_run(
+    guarded: BotRunner, kraken: FakeKraken, moved: str
+) -> None:
+    """Its record and its fills agree, the balance can't. The rest may be what the owner sold: it waits longer."""
+    kraken.account.amend(waiting(kraken), Decimal(48500), Decimal("0.0015"))
+    kraken.set_price("BTC/USD", 48000)
+    if moved == "deposit":
+        kraken.account.balances["XXBT"] += Decimal("0.001")
+    else:
+        kraken.trade_by_hand(moved, "BTC/USD", Decimal("0.001"))
+
+    first = guarded.run("tick")
+    with later(minutes=7):
+        early = guarded.run("tick")
+    states = [order["state"] for order in guarded.orders()]
+    with later(minutes=15):
+        second = guarded.run("tick")
+
+    assert "but the balance differs, as when you have moved other coins: it is believed after" in first.stderr
+    assert (first.exit_code, early.exit_code, states) == (69, 69, ["FILLED", "ACCEPTED"])
+    assert "at two runs: that is believed" in second.stderr
+    sold = [Decimal(order["filled"]) for order in guarded.orders()[1:]]
+    assert sold == [Decimal("0.0015"), *([Decimal("0.0005")] if moved != "sell" else [])]
+    for hours in (3, 4):  # the first one asks for the stop for the last time
+        with later(hours=hours):
+            kraken.set_price("BTC/USD", 48000)
+            last = guarded.run("tick")
+    assert last.exit_code == 0, last.stderr
+    assert trade_of(guarded)["status"] == "CLOSED"
+    own = {"buy": Decimal("0.003"), "sell": Decimal("0.001"), "deposit": Decimal("0.003")}
+    assert kraken.account.balances["XXBT"] == own[moved]
+
+
+def test_a_larger_one_that_fired_while_the_owner_bought_is_settled_by_a_second_run(
     guarded: BotRunner, kraken: FakeKraken
 ) -> None:
     kraken.account.amend(waiting(kraken), Decimal(48500), Decimal("0.004"))
     kraken.set_price("BTC/USD", 48000)
+    kraken.trade_by_hand("buy", "BTC/USD", Decimal("0.003"))
+
+    first = guarded.run("tick")
+    with later(minutes=15):
+        second = guarded.run("tick")
+
+    assert first.exit_code == 69
+    assert "0.002 more than the trade held" in second.stderr
+    assert trade_of(guarded)["status"] == "CLOSED"
+    assert kraken.account.balances["XXBT"] == Decimal("0.003")
+
+
+@pytest.mark.parametrize(("mode", "more"), [(Instant(), "0.002"), (PartialThenCanceled(Decimal("0.75")), "0.001")])
+def test_a_larger_one_of_the_owner_that_fired_closes_the_trade_and_is_told(
+    guarded: BotRunner, kraken: FakeKraken, mode: FillMode, more: str
+) -> None:
+    stop = waiting(kraken)
+    stop.mode = mode
+    kraken.account.amend(stop, Decimal(48500), Decimal("0.004"))
+    kraken.set_price("BTC/USD", 48000)
 
     run = guarded.run("tick")
 
-    assert "0.002 more than the trade held" in run.stderr
+    assert f"{more} more than the trade held" in run.stderr
     trade = trade_of(guarded)
     assert (trade["status"], Decimal(trade["exit_price"])) == ("CLOSED", 48000)
     assert guarded.run("tick").exit_code == 0
     assert len(kraken.orders) == 2
 
 
+def test_the_record_alone_of_a_smaller_one_that_fired_is_not_believed(guarded: BotRunner, kraken: FakeKraken) -> None:
+    """Its fills are in no list, also at a second run."""
+    hidden = {"QueryTrades": b"{}", "TradesHistory": b'{"trades":{},"count":0}'}
+
+    def hide(request: Request, reply: Reply) -> Reply:
+        result = hidden.get(request.endpoint)
+        return reply if result is None else replace(reply, body=b'{"error":[],"result":%s}' % result)
+
+    kraken.account.amend(waiting(kraken), Decimal(48500), Decimal("0.0015"))
+    kraken.set_price("BTC/USD", 48000)
+    kraken.alter_reply = hide
+
+    for minutes in (0, 15):
+        with later(minutes=minutes):
+            assert guarded.run("tick").exit_code == 69
+    assert [order.side for order in kraken.orders] == ["buy", "sell"]
+
+
 def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_owner(
     guarded: BotRunner, kraken: FakeKraken
 ) -> None:
+    """Nor when they are wrong at two runs, by another factor each time."""
     kraken.set_price("BTC/USD", 48000)
 
-    def halve(request: Request, reply: Reply) -> Reply:
+    def divide(request: Request, reply: Reply, by: int) -> Reply:
         answer = json.loads(reply.body)
         if request.endpoint in ("QueryOrders", "QueryTrades"):
             for record in answer["result"].values():
                 for name in record.keys() & {"vol", "vol_exec", "cost", "fee"}:
-                    record[name] = f"{Decimal(record[name]) / 2}"
+                    record[name] = f"{Decimal(record[name]) / by}"
         return replace(reply, body=json.dumps(answer).encode())
 
-    kraken.alter_reply = halve
-    run = guarded.run("tick")
-
-    assert run.exit_code != 0
+    for factor, minutes in ((2, 0), (4, 15)):
+        kraken.alter_reply = partial(divide, by=factor)
+        with later(minutes=minutes):
+            assert guarded.run("tick").exit_code == 69
     assert len(kraken.orders) == 2
     kraken.alter_reply = None
     assert guarded.run("tick").exit_code == 0
@@ -428,6 +613,19 @@ def test_one_that_kraken_has_forgotten_is_canceled_and_in_nobodys_way(
     assert run.exit_code == 0, run.stderr
     assert trade_of(guarded)["status"] == ("OPEN" if command == "tick" else "CLOSED")
     assert len([order for order in kraken.orders if order.is_waiting]) == (command == "tick")
+    assert ("was canceled by somebody else" in run.stderr) == (command == "tick")
+
+
+def test_one_that_no_record_shows_an_hour_after_it_was_placed_may_be_there(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    kraken.orders.remove(waiting(kraken))
+
+    with later(hours=1):
+        run = guarded.run("sell", "BTC/USD", "--yes")
+
+    assert run.exit_code == 69
+    assert [order.side for order in kraken.orders] == ["buy"]
 
 
 def test_one_that_kraken_has_forgotten_while_its_coins_are_gone_sells_nothing(

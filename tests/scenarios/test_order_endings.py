@@ -1,22 +1,29 @@
 """How orders end: whole, in part, in pieces, late or not at all; and what is sold when somebody else sold first."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from peewee import IntegrityError
 
+from botctl.adapters.clock import SystemClock
 from botctl.config import load_config
 from botctl.domain.errors import OutcomeUnknown
 from botctl.domain.orders import ExitReason, OrderState
 from botctl.store.journal import Journal
 from botctl.store.models import Order, Trade
+from botctl.trading.orders.wait_budget import WaitBudget
+from botctl.trading.time_budget import TimeBudget
 from botctl.wiring import open_bot
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
-from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Slow
+from tests.fake_kraken import FakeKraken, Instant, Never, PartialThenCanceled, Pieces, Request, Slow
+from tests.fake_kraken.faults import Reply
 from tests.quick import parametrize
 from tests.scenarios.journal_tools import only, open_position, place_by_hand, private_calls, run_until, sent
+from tests.scenarios.steps import stopped_clock
 
 
 def calculated_pnl(kraken: FakeKraken) -> Decimal:
@@ -42,6 +49,62 @@ def test_a_buy_that_is_partly_filled_and_canceled_is_open_with_what_filled(live:
     kraken.account.fill_mode = Instant()
     assert live.run("sell", "BTC/USD", "--yes").exit_code == 0
     assert Decimal(only(live.trades())["pnl"]) == calculated_pnl(kraken)
+
+
+@pytest.mark.usefixtures("bent_time")
+def test_a_market_sell_that_record_and_fills_show_halved_for_long_is_not_sold_twice(
+    live: BotRunner, kraken: FakeKraken
+) -> None:
+    """Nobody can have changed its amount, as an owner may change that of a stop that rests."""
+
+    def halve(request: Request, reply: Reply) -> Reply:
+        answer = json.loads(reply.body)
+        if request.endpoint in ("QueryOrders", "QueryTrades"):
+            for record in answer["result"].values():
+                for name in record.keys() & {"vol", "vol_exec", "cost", "fee"}:
+                    record[name] = f"{Decimal(record[name]) / 2}"
+        return replace(reply, body=json.dumps(answer).encode())
+
+    open_position(live)
+    kraken.account.balances["XXBT"] += Decimal(1)
+    kraken.set_price("BTC/USD", 48000)
+    kraken.alter_reply = halve
+
+    for minutes in (0, 15):
+        with later(minutes=minutes):
+            live.run("tick")
+
+    assert [order.side for order in kraken.orders] == ["buy", "sell"]
+
+
+@pytest.mark.parametrize("locked_out", [False, True])
+def test_a_run_waits_for_fills_as_long_as_it_may_and_not_at_all_while_it_is_locked_out(
+    live: BotRunner, kraken: FakeKraken, locked_out: bool
+) -> None:
+    def hide(request: Request, reply: Reply) -> Reply:
+        results = {"QueryTrades": b"{}", "TradesHistory": b'{"trades":{},"count":0}'}
+        found = results.get(request.endpoint)
+        return reply if found is None else replace(reply, body=b'{"error":[],"result":%s}' % found)
+
+    kraken.alter_reply = hide
+    if locked_out:
+        kraken.fault("QueryOrders", "error", error="EGeneral:Temporary lockout")
+    with stopped_clock() as clock:
+        before = clock()
+        run = live.run("buy", "BTC/USD", "100", "--yes")
+        waited = (clock() - before).total_seconds()
+
+    assert run.exit_code == 69, run.stderr
+    assert waited < 5 if locked_out else waited >= 20
+
+
+def test_a_pause_within_a_look_up_is_counted_once() -> None:
+    budget = WaitBudget(SystemClock(), TimeBudget(None))
+    with stopped_clock() as clock, budget.spending():
+        clock.tick(3)
+        assert budget.wait(2)
+
+    assert budget.spent == 5
 
 
 @pytest.mark.usefixtures("bent_time")

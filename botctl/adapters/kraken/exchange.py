@@ -1,7 +1,7 @@
 """Kraken as the Exchange port: the calls behind each method, and which of them may be repeated."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -175,7 +175,7 @@ class KrakenMarketData:
                     raise
                 raise read_error(api_error) from api_error
 
-        return repeat_read(attempt)
+        return attempt() if self.session.hasty else repeat_read(attempt)
 
     def fetch_system_status(self) -> str:
         """online, maintenance, cancel_only or post_only."""
@@ -229,6 +229,9 @@ class KrakenExchange(KrakenMarketData):
 
     def cancel_orders(self, client_order_ids: Sequence[str]) -> bool:
         return open_orders.cancel_orders(self.session, self._read, client_order_ids)
+
+    def in_haste(self) -> AbstractContextManager[None]:
+        return self.session.in_haste()
 
     def list_open_orders(self, *, urgent: bool = False) -> list[OrderRecord]:
         with self.session.using_reserve(urgent):

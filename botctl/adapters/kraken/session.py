@@ -26,6 +26,8 @@ COUNTER_MAX, COUNTER_DECAY = 15.0, 0.33
 """Kraken's REST rate counter at its lowest tier: the limit, and how much it falls in a second."""
 RESERVED_FOR_EXITS = 4.0
 """Points that only calls for an exit may use: its balances, and the look-ups of its order and fills."""
+HASTY_SECONDS = 4.0
+"""How long a call may take that other sells wait for."""
 LOCKOUT_TIME = timedelta(minutes=15)
 FAR_AHEAD = 4e9
 """A moment in the year 2096: what is beyond it may be in no calendar."""
@@ -90,6 +92,7 @@ class KrakenSession:
         self._known_time: tuple[datetime, float] | None = None
         """The date of Kraken's last private or Time answer, and when that came, by time.monotonic()."""
         self._limit = COUNTER_MAX - RESERVED_FOR_EXITS
+        self.hasty = False
 
     @property
     def requests(self) -> int:
@@ -160,6 +163,16 @@ class KrakenSession:
             yield
         finally:
             self._limit = COUNTER_MAX - RESERVED_FOR_EXITS
+
+    @contextmanager
+    def in_haste(self) -> Iterator[None]:
+        """Have private calls in the block end within seconds. Who repeats calls looks whether it is `hasty`."""
+        patience = self._transport.call_seconds
+        self.hasty, self._transport.call_seconds = True, min(patience, HASTY_SECONDS)
+        try:
+            yield
+        finally:
+            self.hasty, self._transport.call_seconds = False, patience
 
     def now(self, *, fresh: bool = False) -> datetime:
         """Kraken's time, by an answer's Date header and its skew from it; with `fresh` from a Time call made now."""

@@ -15,6 +15,7 @@ from botctl.cli.stuck_runs import open_bot_of_tick, watch_start, watch_tick
 from botctl.cli.views.tick import draw_drawdown, draw_position_check, draw_tick
 from botctl.config import Config, remember_settings
 from botctl.domain.errors import Refused, exit_code_of
+from botctl.domain.kill_switch import describe_frozen
 from botctl.domain.symbols import base_of
 from botctl.monitoring.heartbeat import Heartbeat
 from botctl.queries import portfolio
@@ -92,7 +93,8 @@ def check_positions(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     config = config_from(ctx, account=True)
     with open_bot(config) as bot:
         if bot.switch.read().frozen:
-            raise Refused("botctl is frozen: positions are unguarded", hint="`botctl resume` guards them again")
+            guarded = describe_frozen(len(bot.journal.open_symbols()), bot.resting.count())
+            raise Refused(f"botctl is frozen: {guarded}", hint="`botctl resume` has their stops checked again")
         began = bot.clock.now()
         snapshot, exits, stops = guard_positions(bot)
         errors, prices = tell_outage(bot, exits.errors, began), snapshot.prices

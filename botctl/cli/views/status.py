@@ -154,9 +154,10 @@ def _stop(row: CockpitPosition) -> tuple[str, str]:
 
 def _remarks(row: CockpitPosition, indent: int, screen: Screen) -> list[Line]:
     lines: list[Line] = []
-    if row.unguarded:
-        lines += wrapped(f"NOT GUARDED: {row.unguarded}", screen.width, BAD, indent=indent)
     trade = row.live.trade
+    if row.unguarded:
+        guard = "NOT GUARDED" if trade.resting_trigger is None else "guarded at Kraken only"
+        lines += wrapped(f"{guard}: {row.unguarded}", screen.width, BAD, indent=indent)
     if trade.resting_trigger is not None:
         trigger = text.format_price(trade.resting_trigger, row.price_decimals)
         lines += wrapped(f"a stop rests at the exchange, it sells at {trigger}", screen.width, indent=indent)

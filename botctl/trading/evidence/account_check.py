@@ -210,8 +210,7 @@ class AccountCheck:
 
         def value(currency: str, amount: Decimal) -> Decimal | None:
             worth = self._worth(currency, prices)
-            unreadable = currency in snapshot.unreadable  # what a trade of it should hold is not known
-            return None if worth is None or unreadable else amount * worth
+            return None if worth is None else amount * worth
 
         holdings, flows = notice_flows(known.holdings, shown, value, snapshot.at, accept=certain)
         # What was never priced is not known: once it has a price it comes in, and is no gain.

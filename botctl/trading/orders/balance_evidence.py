@@ -13,6 +13,9 @@ from botctl.store.rows import OrderRow
 
 log = logging.getLogger(__name__)
 
+FOUND_SHARE = Decimal("0.01")
+"""More than this fraction of an order in the balance contradicts a record that shows otherwise."""
+
 
 def change_by(order: OrderRow, exchange: Exchange, journal: Journal) -> Decimal | None:
     """How many coins of its asset more there are than before a buy, or fewer than before a sell; None without an answer

@@ -29,7 +29,8 @@ from botctl.ports import Clock, Exchange
 from botctl.store.journal import Journal
 from botctl.store.rows import OrderRow
 from botctl.trading.account_fees import AccountFees
-from botctl.trading.orders.balance_evidence import change_by
+from botctl.trading.orders.balance_evidence import FOUND_SHARE, change_by
+from botctl.trading.orders.resized_stops import has_sold_another_amount
 from botctl.trading.orders.wait_budget import WAIT_BUDGET_SECONDS, WaitBudget
 from botctl.trading.results import OrderResult
 
@@ -49,9 +50,6 @@ FORGOTTEN_AFTER = timedelta(hours=2)
 """A stop is this old before it counts as forgotten by the exchange, which drops orders that were canceled unfilled."""
 CLOCK_TOLERANCE = timedelta(minutes=10)
 """More than any clock that set a deadline can be wrong: lost orders are searched from so long before it."""
-
-FOUND_SHARE = Decimal("0.01")
-"""More than this fraction of a buy in the balance contradicts a record that shows no fill."""
 
 Found = tuple[OrderRow, list[OrderReport]]
 """An order, and the exchange's reports of it."""
@@ -110,9 +108,10 @@ class OrderSettlement:
     def cancel_at_once(self, orders: Sequence[OrderRow]) -> list[BotError]:
         """Cancel these orders and look them up once, without waiting. Returns the alarms about those that have ended;
         the caller sees to the others."""
-        canceled, errors = self._cancel(orders)
-        with self.wait_budget.spending():
-            errors += self._look_up(orders) if canceled else []
+        with self.exchange.in_haste():
+            canceled, errors = self._cancel(orders)
+            with self.wait_budget.spending():
+                errors += self._look_up(orders) if canceled else []
         for error in errors:
             log.warning("%s", error)
         ended = [order for order in orders if order.state not in UNSETTLED]
@@ -356,14 +355,10 @@ class OrderSettlement:
         return Execution(main.exchange_order_id, complete, filled, cost, fee, at, why, exact)
 
     def _is_resized(self, order: OrderRow, filled: Decimal) -> bool:
-        """Whether this is a resting stop that somebody gave another amount at the exchange: its record and its fills
-        agree, and so does the balance. One of them alone may be wrong by a factor."""
+        """Whether this is a resting stop that somebody gave another amount at the exchange."""
         if order.trigger is None or order.state not in UNSETTLED or filled in (order.amount, self._in_lots(order)):
             return False
-        gone, tolerance = change_by(order, self.exchange, self.journal), FOUND_SHARE * order.amount
-        if gone is None:
-            return False
-        return gone >= order.amount - tolerance if filled > order.amount else abs(gone - filled) <= tolerance
+        return has_sold_another_amount(order, filled, self.exchange, self.journal, self.clock)
 
     def _in_lots(self, order: OrderRow) -> Decimal:
         """Its amount as the exchange may cut it."""

@@ -34,12 +34,13 @@ class WaitBudget:
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Count the seconds of the block."""
-        started = time.monotonic()
+        """Count the seconds of the block, but for those that it waits: these are counted already."""
+        started, before = time.monotonic(), self.spent
         try:
             yield
         finally:
-            self.spend(time.monotonic() - started)
+            waited = self.spent - before
+            self.spend(max(0.0, time.monotonic() - started - waited))
 
     def spend(self, seconds: float) -> None:
         self.left -= seconds
