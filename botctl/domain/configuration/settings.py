@@ -115,7 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
-    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
+    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the API key's private key (live)", True),
     Setting("ALLOW_WITHDRAW_KEY", "no", parse_yes, "yes allows buys with a key that may withdraw (live)"),
     Setting("KRAKEN_API_URL", None, parse_api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting("HTTPS_PROXY", None, parse_proxy_url, "the HTTP proxy through which Kraken is reached"),
