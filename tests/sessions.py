@@ -32,7 +32,8 @@ from tests.fake_kraken import FakeKraken
 from tests.scenarios.sentiment_service import SentimentService
 
 BLOCK = re.compile(
-    r"^<!-- price: (?P<price>[^>]+) -->$|^<!-- hidden: (?P<hidden>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- price: (?P<price>[^>]+) -->$|^<!-- hidden: (?P<hidden>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 CHANGING = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?",
