@@ -120,8 +120,8 @@ def _switch(paused: bool, frozen: bool, active: bool, why: str) -> str:
     if frozen:
         return f"frozen{because}: nothing is bought, and nothing guards open positions"
     if paused:
-        return f"paused{because}: nothing is bought, stops are on"
-    return "on: botctl buys and sells" if active else "on, without buys: stops are on"
+        return f"paused{because}: nothing is bought; each tick checks the stops"
+    return "on: botctl buys and sells" if active else "on, without buys: each tick checks the stops"
 
 
 def _rows(screen: _Screen) -> str:

@@ -135,7 +135,7 @@ class Questions:
         for result in results:
             _say(f"  {result.status}: {result.detail}{f': {result.fix}' if result.fix else ''}")
         failed = any(result.status == "fail" for result in results)
-        return not failed or typer.confirm("Take this key all the same?", default=False, err=True)
+        return not failed or typer.confirm("Use this key anyway?", default=False, err=True)
 
     def ask_initial_balance(self) -> None:
         default = None if self.equity is None else f"{cents(self.equity)}"

@@ -68,7 +68,7 @@ class AccountFees:
         if not self.own or not differs_from(rate := self.taker(symbol), cost, fee):
             return
         charged = format_percent(fee / cost)
-        log.info("%s: a fill was charged %s, not %s: they are asked again", symbol, charged, format_percent(rate))
+        log.info("%s: a fill was charged %s, not %s: they are fetched again", symbol, charged, format_percent(rate))
         self._save(replace(self._load(), at=LONG_AGO))
 
     def _wanted(self, symbols: Sequence[str]) -> list[str]:

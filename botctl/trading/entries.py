@@ -156,7 +156,7 @@ class EntryPlanner:
         quote = self.snapshots.fetch_second_quotes([symbol]).quote(symbol, self.clock.now())
         again = _doubt_about_entry(quote, known)
         if again is not None or quote.ask is None:
-            twice = "" if again == why else f"; some seconds later {again}"
+            twice = "" if again == why else f"; a few seconds later {again}"
             raise BotError(f"the price of {symbol} is not believed: {why}{twice}", hint="nothing was bought")
         return quote, quote.ask
 

@@ -409,7 +409,7 @@ class MissedCandles:
         second = {candle.time: candle.close for candle in self.market.fetch_again(symbol, self.timeframe)}
         if any(first[time] != second[time] for time in first.keys() & second.keys()):
             raise ExchangeUnreachable(
-                f"two answers, some seconds apart, show different candles of {symbol}",
+                f"two answers, a few seconds apart, show different candles of {symbol}",
                 hint="the stop stays; the next check looks again",
             )
 

@@ -60,7 +60,7 @@ def test_a_pause_and_a_freeze_are_told_apart(bot: BotRunner) -> None:
     bot.run("pause", "--freeze")
     frozen = " ".join(bot.run().stdout.split())
 
-    assert "paused (on holiday): nothing is bought, stops are on" in paused
+    assert "paused (on holiday): nothing is bought; each tick checks the stops" in paused
     assert "nothing guards open positions" in frozen
     assert "open positions are NOT guarded (1)" in frozen.split("Needs your attention:")[1]
 

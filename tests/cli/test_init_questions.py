@@ -107,7 +107,7 @@ def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken)
     assert code == 0, said
     assert "it must be demo, paper or live, not 'real'" in said
     assert "Kraken has no market BTC/XYZ" in said
-    assert "'abc' is none of the known symbols" in said
+    assert "'abc' is not one of the known symbols" in said
     assert "it must be a number above zero, not 'much'" in said
     assert settings_of(fresh)["SYMBOLS"] == "BTC/USD,ETH/USD"
     assert "Kraken does not take this key" in said
@@ -120,7 +120,7 @@ def test_a_key_that_may_withdraw_is_taken_only_by_a_word_more(fresh: BotRunner, 
     keys = [("API key", kraken.api_key), ("Private key", kraken.secret)]
 
     code, said = talk(
-        fresh, "init", answers=[*LIVE, *keys, ("all the same?", "n"), ("API key", ""), ("is measured from", "500")]
+        fresh, "init", answers=[*LIVE, *keys, ("anyway?", "n"), ("API key", ""), ("is measured from", "500")]
     )
 
     assert code == 0, said

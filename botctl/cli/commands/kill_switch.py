@@ -30,7 +30,7 @@ def pause(
     reason: Annotated[str, typer.Option(metavar="TEXT", show_default="none", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Pause trading: buy nothing more, while stops stay on.
+    """Pause trading: buy nothing more; ticks still check stops.
 
     The Council does not run; stops and the drawdown guard keep protecting open positions. Works without network, and
     does not wait for a run. If it can't write to the database, it creates the file HALT beside it, which pauses as

@@ -117,7 +117,9 @@ def positions(
 def _require_terminal(ctx: typer.Context, *, watch: bool) -> None:
     """Raises BadValue for --watch without a terminal."""
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
-        raise BadValue("--watch needs a terminal and excludes --json", hint="use `positions --live --json` in scripts")
+        raise BadValue(
+            "--watch needs a terminal and can't be used with --json", hint="use `positions --live --json` in scripts"
+        )
 
 
 def _watch(config: Config, seconds: int) -> None:

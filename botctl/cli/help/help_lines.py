@@ -12,7 +12,7 @@ HELP_LINES = {
     "liquidate": "Sell all open trades and disable buys.",
     "forget": "Mark an open trade as closed, without an order.",
     "resting-stops": "List the stop orders that rest at Kraken, or cancel them.",
-    "pause": "Pause trading: buy nothing more, while stops stay on.",
+    "pause": "Pause trading: buy nothing more; ticks still check stops.",
     "resume": "Resume trading after a pause or a freeze.",
     "status": "Show how the bot stands, without network.",
     "positions": "List open trades with their stops.",
