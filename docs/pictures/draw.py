@@ -57,7 +57,7 @@ class Picture:
 PICTURES = (
     Picture(
         "stop-loss.svg",
-        "The price falls: the stop rests where it was, 2 ATR below the entry",
+        "The price falls: the stop stays where it was, 2 ATR below the entry",
         (50_000, 50_250, 50_100, 50_450, 50_300, 50_500, 50_150, 49_900, 50_050, 49_700, 49_450, 49_250, 48_900),
     ),
     Picture(
