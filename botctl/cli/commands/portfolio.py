@@ -35,7 +35,7 @@ def status(
     watch: WatchFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show how the bot stands, without network.
+    """Show the state of the bot, without network.
 
     The kill switch in words; each position with its last known price, its stop and what it would bring there; the
     equity from the first tick to the last, the drawdown and its limits, cash; the last tick, the next one and what runs

@@ -14,7 +14,7 @@ HELP_LINES = {
     "resting-stops": "List the stop orders that rest at Kraken, or cancel them.",
     "pause": "Pause trading: buy nothing more; ticks still check stops.",
     "resume": "Resume trading after a pause or a freeze.",
-    "status": "Show how the bot stands, without network.",
+    "status": "Show the state of the bot, without network.",
     "positions": "List open trades with their stops.",
     "trades": "List all trades with their profit, and the totals.",
     "orders": "List the orders that botctl recorded.",
