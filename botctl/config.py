@@ -216,7 +216,7 @@ def read_sources(env_file: Path | None = None, *, new_home: bool = False) -> Set
 
 
 def find_home(named: str) -> Path:
-    """The home's real path: one home reached by two names is one. Raises ConfigError without a working folder."""
+    """The home's real path: one home reached by two names is one. Raises ConfigError without a working directory."""
     try:
         return Path(os.path.realpath(named or Path.cwd()))
     except FileNotFoundError:

@@ -209,7 +209,7 @@ def test_a_plan_that_is_another_one_by_now_is_not_carried_out(live: BotRunner, k
     run = on_terminal(["recover", "--apply"], answer=yes_or_no(answer))
 
     assert run.exit_code == 3, output_of(run)
-    assert "another one" in run.stdout
+    assert "the plan has changed" in run.stdout
     assert live.positions() == []
 
 
