@@ -47,11 +47,11 @@ class AccountFees:
         try:
             self.ask(*symbols)
         except NoAnswer as error:  # the run's next request meets the same outage, and says it
-            log.info("the account's fees can't be asked: %s", error)
+            log.info("the account's fees can't be fetched: %s", error)
         except BotError as error:
             known = self._load().known
             used = "the last ones are used" if known else f"{format_percent(self.default)} (FEE_RATE) is used"
-            log.warning("the account's fees can't be asked, %s: %s", used, error)
+            log.warning("the account's fees can't be fetched, %s: %s", used, error)
 
     def ask(self, *symbols: str) -> dict[str, PairFees]:
         """The fees, asked for now. Raises BotError."""

@@ -70,7 +70,7 @@ class PlannedEntry:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
         if not is_fresh(self.priced_at, now, MAX_PRICE_AGE):  # or its clock was set
             age = f"its price is of {self.priced_at:%Y-%m-%d %H:%M:%S} UTC"
-            raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again by a fresh price")
+            raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again at a fresh price")
 
 
 @dataclass
@@ -185,4 +185,4 @@ def _jump_before_entry(quote: Quote) -> str | None:
     if quote.ask is None or is_entry_price(float(quote.ask), float(quote.last)):
         return None
     ask, last = format_decimal(quote.ask), format_decimal(quote.last)
-    return f"its ask, {ask}, is not from half to twice its last price, {last}"
+    return f"its ask, {ask}, is not between half and twice its last price, {last}"

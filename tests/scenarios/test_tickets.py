@@ -118,7 +118,7 @@ def test_the_ticket_stands_before_the_question(live: BotRunner, kraken: FakeKrak
 
     assert (refused.exit_code, bought.exit_code, kept.exit_code, sold.exit_code) == (3, 0, 3, 0), output_of(bought)
     before, _, _ = refused.stdout.partition("with real money?")
-    for words in ("buy about", "0.002 BTC", "the ask now", "USD", "lost there", "at most about", "cash after"):
+    for words in ("buy about", "0.002 BTC", "the ask now", "USD", "loss there", "at most about", "cash after"):
         assert words in before
     before, _, _ = kept.stdout.partition("Sell the whole trade")
     assert "sell about" in before

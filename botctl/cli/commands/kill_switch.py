@@ -35,7 +35,7 @@ def pause(
     The Council does not run; stops and the drawdown guard keep protecting open positions. Works without network, and
     does not wait for a run. If it can't write to the database, it creates the file HALT beside it, which pauses as
     well. With --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders. Exit code 1 when it
-    could not pause, or not freeze.
+    could not pause or freeze.
 
     \b
     Examples:
