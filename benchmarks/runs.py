@@ -114,22 +114,14 @@ def the_first_order(folder: Path) -> Iterator[Line]:
         for count in (1, 50, MANY):
             ready = home.another(f"ready-{count}")
             names = open_positions(ready, kraken, count)
-            best, first = float("inf"), 0.0
-            for _ in range(TURNS):
+
+            def fall(names: list[str] = names) -> None:
                 kraken.ask("hold", names, "10")
                 kraken.ask("price", names, "1.1")
                 kraken.ask("price", names[-1:], "0.7")
-                kraken.ask("forget")
-                cost = ready.another("hit").run("check-positions", "--json")
-                traffic = kraken.traffic()
-                order = traffic.first("AddOrder") - cost.started_at
-                if order < best:
-                    best, first = order, traffic.arrived_at[0] - cost.started_at
-            trips = (best - first) / ROUND_TRIP
-            yield (
-                f"{count} open positions: AddOrder after {1000 * best:.0f} ms, {1000 * first:.0f} ms of them start-up"
-                + (f" and {trips:.2f} round trips")
-            )
+
+            latency, _ = _fastest_order(ready, kraken, fall)
+            yield f"{count} open positions: {latency}"
 
 
 def the_first_sell_with_resting_stops(folder: Path) -> Iterator[Line]:
@@ -140,24 +132,34 @@ def the_first_sell_with_resting_stops(folder: Path) -> Iterator[Line]:
             names = open_positions(ready, kraken, count)
             stops = rest_stops(ready)
             ready.settings["EXCHANGE_STOP"] = "on"
-            best, first = float("inf"), 0.0
-            for _ in range(TURNS):
+
+            def fall(names: list[str] = names, stops: list[tuple[str, str, str]] = stops) -> None:
                 kraken.ask("rest", [], AMOUNT, TRIGGER)
                 kraken.ask("hold", names, AMOUNT)
                 kraken.ask("price", names, "1.05")
                 kraken.ask("price", names[-1:], "0.75")
                 kraken.ask("rest", stops, AMOUNT, TRIGGER)
-                kraken.ask("forget")
-                cost = ready.another("hit").run("check-positions", "--json")
-                traffic = kraken.traffic()
-                order = traffic.first("AddOrder") - cost.started_at
-                if order < best:
-                    best, first = order, traffic.arrived_at[0] - cost.started_at
-            trips = (best - first) / ROUND_TRIP
-            yield (
-                f"{count} open positions with resting stops: AddOrder after {1000 * best:.0f} ms, "
-                f"{1000 * first:.0f} ms of them start-up and {trips:.2f} round trips; requests: {traffic.endpoints[:6]}"
-            )
+
+            latency, endpoints = _fastest_order(ready, kraken, fall)
+            yield f"{count} open positions with resting stops: {latency}; requests: {endpoints[:6]}"
+
+
+def _fastest_order(ready: Home, kraken: FarKraken, fall: Callable[[], None]) -> tuple[str, list[str]]:
+    """The fastest of some runs in copies of a home, each after a `fall` of the price: when the first AddOrder arrives,
+    and the requests of the last run."""
+    best, first, endpoints = float("inf"), 0.0, []
+    for _ in range(TURNS):
+        fall()
+        kraken.ask("forget")
+        cost = ready.another("hit").run("check-positions", "--json")
+        traffic = kraken.traffic()
+        endpoints = traffic.endpoints
+        order = traffic.first("AddOrder") - cost.started_at
+        if order < best:
+            best, first = order, traffic.arrived_at[0] - cost.started_at
+    trips = (best - first) / ROUND_TRIP
+    start_up = f"{1000 * first:.0f} ms of them start-up"
+    return f"AddOrder after {1000 * best:.0f} ms, {start_up} and {trips:.2f} round trips", endpoints
 
 
 def a_million(folder: Path) -> Iterator[Line]:

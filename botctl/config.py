@@ -216,12 +216,12 @@ def read_sources(env_file: Path | None = None, *, new_home: bool = False) -> Set
 
 
 def find_home(named: str) -> Path:
-    """The home's real path: one home reached by two names is one. Raises ConfigError without a working folder."""
+    """The home's real path: one home reached by two names is one. Raises ConfigError without a working directory."""
     try:
         return Path(os.path.realpath(named or Path.cwd()))
     except FileNotFoundError:
         hint = "go to the folder of your bot, or set BOTCTL_HOME to its full path"
-        raise ConfigError("the working folder does not exist any more", hint=hint) from None
+        raise ConfigError("the working directory no longer exists", hint=hint) from None
 
 
 def _problems_with_home(folder: Path) -> list[BadSetting]:
@@ -258,7 +258,7 @@ def _unnamed_mode(folder: Path, values: Mapping[str, str]) -> list[BadSetting]:
         return []
     for mode in (Mode.LIVE, Mode.PAPER):
         if (file := folder / "data" / f"{mode}.db").exists():
-            message = f"BOTCTL_MODE is not set, and {file} is there"
+            message = f"BOTCTL_MODE is not set, but {file} exists"
             hint = f"set BOTCTL_MODE={mode}, or BOTCTL_MODE=demo if you mean the demo"
             return [BadSetting(message, hint=hint, names=["BOTCTL_MODE"], needed_by_all=True)]
     return []

@@ -62,7 +62,7 @@ class ProcessHolder(LockHolder):
         except OSError as error:
             raise NotEnded(self, error.strerror or str(error), hint=by_hand) from error
         if not gone:
-            problem = "the kernel does not end it, as while it waits for a disk that does not answer"
+            problem = "the kernel can't end it, for example while it waits for a disk that does not answer"
             raise NotEnded(self, problem, hint="check the disk and the network shares, or restart the machine")
 
 

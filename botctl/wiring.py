@@ -240,7 +240,7 @@ def _build_adapters(settings: Settings, simulated: SimulatedMarket | None) -> tu
 def why_no_buys(settings: Settings, problems: Sequence[ConfigError], *, validate_only: bool) -> ConfigError | None:
     """Why the settings allow no buys; None when they do."""
     if problems:
-        hint = "correct the settings: `botctl config check` names all that is wrong"
+        hint = "correct the settings: `botctl config check` lists every problem"
         return ConfigError(f"nothing is bought while the settings are wrong: {problems[0].message}", hint=hint)
     if settings.live_trading_disabled and not validate_only:  # --validate places no order
         return live_trading_disabled_error()

@@ -253,7 +253,10 @@ def bot(
     database_server: postgres.Server | None,
 ) -> Iterator[BotRunner]:
     """botctl in demo mode."""
-    runner = BotRunner(home, monkeypatch, capsys, database_server)
+    yield from borrowed(BotRunner(home, monkeypatch, capsys, database_server))
+
+
+def borrowed(runner: BotRunner) -> Iterator[BotRunner]:
     yield runner
     close_database()
     runner.drop_databases()
@@ -264,10 +267,7 @@ def hosted(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: postgres.Server
 ) -> Iterator[BotRunner]:
     """botctl in demo mode on a PostgreSQL server, whatever the other tests run on."""
-    runner = BotRunner(home, monkeypatch, capsys, server)
-    yield runner
-    close_database()
-    runner.drop_databases()
+    yield from borrowed(BotRunner(home, monkeypatch, capsys, server))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def damage(database: Path, name: str) -> None:
 
 @contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
-    """Limit the size of every file that this process writes, in bytes."""
+    """Limit the size of every file that this process, or one that begins here, writes, in bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

@@ -331,8 +331,8 @@ OF_THE_MACHINE: dict[str, Condition] = {
     "a terminal that lies": Condition(
         start=Child(terminal=True, environment=tuple({**LYING_TERMINAL, "PYTHONCOERCECLOCALE": "0"}.items()))
     ),
-    "the working folder is gone": Condition(start=Child(shell=GONE), quick=0),
-    "the working folder is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),
+    "the working directory is gone": Condition(start=Child(shell=GONE), quick=0),
+    "the working directory is gone, and no `BOTCTL_HOME`": Condition(start=Child(unset=("BOTCTL_HOME",), shell=GONE)),
     "Ctrl-C while Python still imports": Condition(start=Child(shim=INTERRUPTED_IMPORT)),
     "the disk of the home is full": Condition(start=on_a_full_disk),
     "the disk of the home is full, and so is the reserve": Condition(start=partial(on_a_full_disk, reserved=False)),

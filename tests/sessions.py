@@ -3,6 +3,8 @@
 A `console` block has commands after `$ `, each with its output; a line `...` matches any lines.
 `cd ~/NAME` goes to a new home. The lines of an `ini` block are written into its .env.
 A comment `<!-- price: BTC/USD 51500 -->` moves Kraken's price. Dates, client order ids and paths may differ.
+A question gets the answer that the page has behind it. `<!-- hidden: your-key -->` has the answers, by words, that the
+terminal does not show. A question that is not on the page ends the command.
 """
 
 import io
@@ -14,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +32,8 @@ from tests.fake_kraken import FakeKraken
 from tests.scenarios.sentiment_service import SentimentService
 
 BLOCK = re.compile(
-    r"^<!-- price: (?P<price>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^<!-- price: (?P<price>[^>]+) -->$|^<!-- hidden: (?P<hidden>[^>]+) -->$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 CHANGING = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?",
@@ -40,7 +44,13 @@ CHANGING = (
     r"\bin \d+ min, at \d\d:\d\d",
 )
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-QUESTION = b"[y/N]: "
+YES_OR_NO = "[y/N]: "
+WITH_DEFAULT = re.compile(r"^.*\[(?!y/N\]).*\]:( \S.*)?$", re.MULTILINE)
+"""A question that is asked only where stdin and stderr are a terminal: the answer behind it may be empty."""
+END_OF_INPUT = "\x04"
+
+type Answer = Callable[[str, bool], str | None]
+"""What is typed at the end of this line, which may be hidden; None if the line is no question."""
 
 
 @dataclass
@@ -62,6 +72,8 @@ class Session:
     """The real keys by their placeholders in the page."""
     real: dict[str, Path] = field(default_factory=dict)
     """Homes by the path that the page shows."""
+    hidden: list[str] = field(default_factory=list)
+    """What is typed next where the terminal does not show it."""
 
     def __enter__(self) -> Self:
         self._before = os.getcwd()
@@ -77,6 +89,8 @@ class Session:
             if block["price"]:
                 symbol, price = block["price"].split()
                 self.kraken.set_price(symbol, price)
+            elif block["hidden"]:
+                self.hidden += [self.secrets.get(word, word) for word in block["hidden"].split()]
             elif block["kind"] == "ini":
                 self._set(block["text"])
             elif block["kind"] == "console":
@@ -92,13 +106,38 @@ class Session:
             elif command == "echo $?":
                 yield PageCommand(command, shown, Run(0, f"{code}\n", ""))
             elif command.startswith("botctl"):
-                run = on_terminal(shlex.split(command)[1:], answer=("y" if "[y/N]: y" in shown else "n"))
+                run = self._run(shlex.split(command)[1:], shown)
                 code = run.exit_code
-                if command.startswith("botctl init"):
-                    self._set(f"KRAKEN_API_URL={self.kraken.url}\nSENTIMENT_URL={self.sentiment.url}")
                 yield PageCommand(command, shown, run)
             else:
                 subprocess.run(["sh", "-c", command], check=True)
+
+    def _run(self, arguments: list[str], shown: str) -> Run:
+        talk = self._answers(shown)
+        if arguments[0] != "init":
+            return on_terminal(arguments, answer=talk)
+        services = {"KRAKEN_API_URL": self.kraken.url, "SENTIMENT_URL": self.sentiment.url}
+        with environment(services):
+            run = on_terminal(arguments, answer=talk, stderr_too=bool(WITH_DEFAULT.search(shown)))
+        assert os.path.exists(".env"), run.stdout
+        self._set("\n".join(f"{name}={url}" for name, url in services.items()))
+        return run
+
+    def _answers(self, shown: str) -> Answer:
+        """Those of a command's output on the page, each where its question stands."""
+        lines = shown.splitlines()
+
+        def answer(question: str, hidden: bool) -> str | None:
+            if not question.endswith(": "):
+                return None
+            place = next((number for number, line in enumerate(lines) if f"{line} ".startswith(question)), None)
+            if place is None:
+                return END_OF_INPUT
+            typed = lines[place].removeprefix(question.rstrip()).strip()
+            del lines[: place + 1]
+            return self.hidden.pop(0) if hidden else typed
+
+        return answer
 
     def _go(self, shown: str) -> None:
         """Go to a home whose path is as long as the one shown, so that lines break at the same places."""
@@ -149,8 +188,36 @@ class NotATerminal(io.TextIOWrapper):
         return False
 
 
-def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n", colours: bool = False) -> Run:
-    """One command in this process, on a terminal of 80 columns. A question gets this answer."""
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables, for a while. None of them is set before."""
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in values:
+            del os.environ[name]
+
+
+def yes_or_no(answer: str | Callable[[], str]) -> Answer:
+    """This answer to each question for a yes or a no."""
+
+    def type_it(question: str, _hidden: bool) -> str | None:
+        if not question.endswith(YES_OR_NO):
+            return None
+        return answer if isinstance(answer, str) else answer()
+
+    return type_it
+
+
+def on_terminal(
+    arguments: list[str], *, answer: Answer | None = None, colours: bool = False, stderr_too: bool = False
+) -> Run:
+    """One command in this process, on a terminal of 80 columns. Without an `answer` a question gets a no.
+
+    Both streams are shown there; with `stderr_too` the command also takes stderr for a terminal.
+    """
+    answer = answer or yes_or_no("n")
     ours, theirs = pty.openpty()
     output = bytearray()
 
@@ -158,14 +225,16 @@ def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n", 
         try:
             while piece := os.read(ours, 65536):
                 output.extend(piece)
-                if output.endswith(QUESTION):
-                    os.write(ours, f"{answer if isinstance(answer, str) else answer()}\n".encode())
+                line = output.decode(errors="replace").rpartition("\n")[2]
+                typed = answer(CONTROL.sub("", line), is_hidden(ours))
+                if typed is not None:
+                    os.write(ours, (typed if typed == END_OF_INPUT else f"{typed}\n").encode())
         except OSError:  # on Linux: the other end has closed
             pass
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
-    with _redirect_standard_streams(theirs):
+    with _redirect_standard_streams(theirs, io.TextIOWrapper if stderr_too else NotATerminal):
         try:
             code = run_command(arguments)
         finally:
@@ -176,13 +245,18 @@ def on_terminal(arguments: list[str], *, answer: str | Callable[[], str] = "n", 
     return Run(code, text.replace("\r\n", "\n"), "")
 
 
+def is_hidden(terminal: int) -> bool:
+    """Whether the terminal does not show what is typed."""
+    return not termios.tcgetattr(terminal)[3] & termios.ECHO
+
+
 @contextmanager
-def _redirect_standard_streams(terminal: int) -> Iterator[None]:
+def _redirect_standard_streams(terminal: int, stderr: type[io.TextIOWrapper]) -> Iterator[None]:
     """Use this terminal as stdin, stdout and stderr, and close it at the end."""
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin = io.TextIOWrapper(io.FileIO(os.dup(terminal), "rb"))
     sys.stdout = io.TextIOWrapper(io.FileIO(os.dup(terminal), "wb"), line_buffering=True)
-    sys.stderr = NotATerminal(io.FileIO(terminal, "wb"), line_buffering=True)
+    sys.stderr = stderr(io.FileIO(terminal, "wb"), line_buffering=True)
     try:
         yield
     finally:

@@ -200,7 +200,7 @@ def test_the_tutorial_shows_what_its_commands_say(tmp_path: Path, monkeypatch: p
     monkeypatch.delenv("SENTIMENT_URL")
 
     with market() as (kraken, mood):
-        keys = {"your-key": kraken.api_key, "its-private-part": kraken.secret}
+        keys = {"your-key": kraken.api_key, "your-private-key": kraken.secret}
         with Session(kraken, mood, keys) as session:
             said = list(session.play(read("docs/tutorial.md")))
 

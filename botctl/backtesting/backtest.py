@@ -126,7 +126,7 @@ class Backtest:
         buffers = self.buffers
         columns = (buffers.symbols, buffers.entries, buffers.exits, buffers.endings)
         if told is not None and told != [tuple(int(column[at]) for column in columns) for at in range(count)]:
-            raise BotError("the Council was told of other trades than those of the backtest", hint="report this bug")
+            raise BotError("the Council was told trades that differ from those of the backtest", hint="report this bug")
 
     def _curve(self, trades: Sequence[BacktestTrade]) -> "Array":
         """The equity at each traded bar."""

@@ -99,7 +99,7 @@ def _make_folder(folder: Path) -> bool:
     except OSError:
         usable = False
     if not usable:
-        log.warning("can't write %s: each run compiles again, which takes some seconds", folder)
+        log.warning("can't write %s: each run compiles again, which takes a few seconds", folder)
     return usable
 
 

@@ -84,7 +84,7 @@ def _range(text: str) -> list[Decimal]:
         raise ValueError("a range has three numbers, from:to:step")
     first, last, step = (to_decimal(part) for part in text.split(":"))
     if step <= 0 or last < first:
-        raise ValueError("a range goes up, in steps above zero")
+        raise ValueError("a range must go up, in steps above zero")
     if (last - first) / step > MAX_AXIS_VALUES:
         raise ValueError(f"a range of more than {MAX_AXIS_VALUES} values")
     return [first + step * number for number in range(int((last - first) / step) + 1)]

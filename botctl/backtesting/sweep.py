@@ -108,7 +108,7 @@ class SweepRunner:
         decided = council.prepare(build_scene(self.kernel, self._timeline, self.histories, self.sentiment))
         if decided is None:
             raise BadValue(
-                f"a sweep can't ask {council.label} anew for each set, and its answers may depend on the open trade",
+                f"a sweep can't ask {council.label} again for each set, and its answers may depend on the open trade",
                 hint="try single sets with `botctl backtest`, or give the agents judge_history",
             )
         return decided.table

@@ -9,9 +9,10 @@ import typer
 
 from botctl.cli.context import env_file_of
 from botctl.cli.tables import width
-from botctl.config import Config, find_home, load_config, open_store
+from botctl.config import Config, find_home, load_config, open_store, why_no_buys
 from botctl.domain.configuration.settings import Mode
 from botctl.domain.errors import BotError, as_bot_error
+from botctl.domain.kill_switch import SwitchState
 from botctl.domain.text import below_or_above, format_money, format_time, printable, sanitize
 
 WHAT = "botctl trades spot positions on Kraken and guards them with a stop."
@@ -107,7 +108,7 @@ def _fill_from_database(screen: _Screen, config: Config) -> None:
     ended = "ok" if view.last_tick_ok else "failed"
     screen.rows += [
         ("account", held + (valued if view.equity is not None else ", not valued yet")),
-        ("switch", _switch(view.system_status != "ACTIVE", view.frozen, view.is_trading_active, view.why)),
+        ("switch", _switch(config.switch.read(), why_no_buys(config))),
         ("last tick", "never" if view.last_tick_at is None else f"{format_time(view.last_tick_at)} UTC, {ended}"),
     ]
     screen.attention += find_attention(config.switch, exchange_stop=settings.exchange_stop)
@@ -115,13 +116,15 @@ def _fill_from_database(screen: _Screen, config: Config) -> None:
     screen.attention += [overdue] if overdue else []
 
 
-def _switch(paused: bool, frozen: bool, active: bool, why: str) -> str:
-    because = f" ({why})" if why else ""
-    if frozen:
+def _switch(state: SwitchState, no_buys: str) -> str:
+    because = f" ({state.why})" if state.why else ""
+    if state.frozen:
         return f"frozen{because}: nothing is bought, and no stop is checked"
-    if paused:
-        return f"paused{because}: nothing is bought, stops are on"
-    return "on: botctl buys and sells" if active else "on, without buys: stops are on"
+    if state.paused:
+        return f"paused{because}: nothing is bought; each tick checks the stops"
+    if state.is_trading_active and not no_buys:
+        return "on: each tick may buy and sell"
+    return f"on, without buys{f' ({no_buys})' if no_buys else ''}: each tick checks the stops"
 
 
 def _rows(screen: _Screen) -> str:

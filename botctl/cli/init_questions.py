@@ -23,8 +23,8 @@ from botctl.domain.symbols import resolve_symbol
 
 MODES = "The modes: demo (synthetic prices), paper (real prices, play money) and live (real money)."
 KEY_RIGHTS = (
-    "Make a key for botctl alone at Kraken (Settings, API), with Query Funds, Query Open Orders & Trades, Query Closed "
-    "Orders & Trades, Create & Modify Orders, and no right to withdraw."
+    "Create an API key for botctl only at Kraken (Settings, API), with the rights Query Funds, Query Open Orders & "
+    "Trades, Query Closed Orders & Trades, and Create & Modify Orders, and without the right to withdraw."
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -37,7 +37,7 @@ def may_ask() -> bool:
 def ask_settings(config: Config, mode: Mode | None) -> dict[str, str]:
     """The settings of a new home by name, those of the environment left out: it wins over the file."""
     questions = Questions(os.environ)
-    _say(f"This writes {config.env_file}. Enter takes what is in brackets; you can change all of it there later.")
+    _say(f"This creates {config.env_file}. Enter keeps the default in brackets. You can edit the file later.")
     if mode is None:
         _say(MODES)
         questions.ask("BOTCTL_MODE", "Mode", config.settings.botctl_mode)
@@ -114,10 +114,10 @@ class Questions:
             return
         _say(KEY_RIGHTS)
         while True:
-            self.ask("KRAKEN_API_KEY", "API key (hidden; empty: later)", None, hidden=True)
+            self.ask("KRAKEN_API_KEY", "API key (hidden; leave it empty to add it later)", None, hidden=True)
             if self.settings.kraken_api_key is None:
                 return
-            self.ask("KRAKEN_PRIVATE_KEY", "Its private part (hidden)", None, hidden=True)
+            self.ask("KRAKEN_PRIVATE_KEY", "Private key (hidden)", None, hidden=True)
             if self.settings.kraken_private_key is not None and self._is_accepted():
                 return
             self.answers.pop("KRAKEN_API_KEY", None)
@@ -135,12 +135,11 @@ class Questions:
         for result in results:
             _say(f"  {result.status}: {result.detail}{f': {result.fix}' if result.fix else ''}")
         failed = any(result.status == "fail" for result in results)
-        return not failed or typer.confirm("Take this key all the same?", default=False, err=True)
+        return not failed or typer.confirm("Use this key anyway?", default=False, err=True)
 
     def ask_initial_balance(self) -> None:
         default = None if self.equity is None else f"{cents(self.equity)}"
-        worth = "its value" if default is None else "it is worth"
-        self.ask("INITIAL_BALANCE", f"The drawdown of the whole account is measured from; now {worth}", default)
+        self.ask("INITIAL_BALANCE", "Value of the whole account; drawdown is measured from it", default)
 
 
 def _ask_kraken(settings: Settings) -> tuple[Sequence[CheckResult], Decimal | None]:

@@ -44,7 +44,9 @@ DryRunFlag = Annotated[
 def check_dry_run(*, dry_run: bool, validate: bool) -> None:
     """Raises BadValue for --dry-run together with --validate."""
     if dry_run and validate:
-        raise BadValue("--dry-run and --validate exclude each other", hint="--validate asks Kraken, --dry-run does not")
+        raise BadValue(
+            "--dry-run and --validate can't be used together", hint="--validate asks Kraken, --dry-run does not"
+        )
 
 
 def show_ticket(ctx: typer.Context, ticket: OrderTicket) -> None:

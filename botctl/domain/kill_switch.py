@@ -74,7 +74,7 @@ def switch_sentence(
             f"FROZEN{_since(since.frozen, now)}{_reason(state.why)}. No stop is checked and no order is sent{left}. "
             "`botctl resume` ends it."
         )
-    stops = f"Stops are NOT checked: {unchecked}." if unchecked else "Stops are on."
+    stops = f"Stops are NOT checked: {unchecked}." if unchecked else "Each tick checks the stops."
     parts = _what_stops_buys(state, since, now)
     if not parts:
         parts = [f"Active, but {no_buys}: no new buys."] if no_buys else ["Active. Buys are allowed."]

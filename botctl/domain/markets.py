@@ -160,7 +160,7 @@ def doubt_about(quote: Quote, known: KnownPrice | None) -> str | None:
     if known.fits(price):
         return None
     lowest, highest = known.plausible_range()
-    return f"its price, {price:.8g}, is not between {lowest:.8g} and {highest:.8g}, which the last good check allows"
+    return f"its price, {price:.8g}, is outside {lowest:.8g} to {highest:.8g}, which the last good check allows"
 
 
 def quotes_agree(first: Quote, second: Quote, stop: float, atr: float) -> bool:

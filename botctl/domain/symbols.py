@@ -71,7 +71,7 @@ def resolve_symbol(text: str, *known: Sequence[str]) -> str:
         listed = ", ".join(list(dict.fromkeys(symbol for symbols in known for symbol in symbols))[:MAX_LISTED])
         likely = _likely_symbol(text)
         advice = f"write {likely} if you mean that" if likely else "write it like BTC/USD"
-        raise ValueError(f"{text!r:.60} is none of the known symbols ({listed}): {advice}") from None
+        raise ValueError(f"{text!r:.60} is not one of the known symbols ({listed}): {advice}") from None
 
 
 def _spellings(symbol: str) -> Iterator[str]:

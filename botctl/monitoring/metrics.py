@@ -1,6 +1,5 @@
 """Metrics of the last tick for Prometheus, in a file that node_exporter's textfile collector reads, or served."""
 
-import os
 from datetime import datetime
 from decimal import Decimal
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from pathlib import Path
 from botctl.domain.configuration.settings import Settings
 from botctl.domain.errors import ConfigError
 from botctl.files import write_public
+from botctl.monitoring.own_files import OwnFile
 from botctl.monitoring.problems import Watched, load_unguarded, load_unprotected, watched
 from botctl.queries import portfolio
 from botctl.store.broken_rows import load_rows
@@ -19,8 +19,7 @@ from botctl.trading.bot import Bot
 MISSING = ConfigError(
     "METRICS_FILE is set but prometheus_client is not installed", hint="pip install 'botctl[metrics]'"
 )
-FILE_HEADER = b"# HELP botctl_"
-"""The first bytes of a metrics file of botctl. Any other file is never replaced."""
+FILE = OwnFile("METRICS_FILE", "a metrics file of botctl", b"# HELP botctl_")
 
 METRICS = {
     "botctl_last_success_timestamp_seconds": "When the last tick without a failure ended.",
@@ -97,20 +96,7 @@ def problem_with_file(path: Path) -> ConfigError | None:
     """Why the metrics can't be written to this file, if anything."""
     if find_spec("prometheus_client") is None:
         return MISSING
-    if not os.access(path.parent, os.W_OK) or path.is_dir():
-        return ConfigError(f"METRICS_FILE {path} can't be written", hint="check that its folder exists and is yours")
-    try:
-        if path.exists() and not path.is_file():  # a pipe would keep the run waiting, and /dev/null stays what it is
-            return ConfigError(f"METRICS_FILE {path} is not a file", hint="name another")
-        with path.open("rb") as file:
-            header = file.read(len(FILE_HEADER))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return ConfigError(f"METRICS_FILE {path} can't be read: {error.strerror}", hint="name another file")
-    if header not in (b"", FILE_HEADER):  # a typing error must not cost a database
-        return ConfigError(f"METRICS_FILE {path} is not a metrics file of botctl", hint="name another file")
-    return None
+    return FILE.problem_with(path)
 
 
 def write_metrics(path: Path, mode: str, metrics: Metrics) -> None:

@@ -1,19 +1,18 @@
 """When the page of REPORT_FILE is written again: after each trade, and after a tick once in REPORT_EVERY."""
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
 from botctl.domain.errors import ConfigError
+from botctl.monitoring.own_files import OwnFile
 from botctl.store import key_value
 from botctl.store.models import Event, database
 
 MISSING = ConfigError("REPORT_FILE is set but plotly is not installed", hint="pip install 'botctl[report]'")
-FILE_HEADER = b"<!doctype html>"
-"""The first bytes of a page. Any other file is never replaced."""
+PAGE = OwnFile("REPORT_FILE", "a page of botctl", b"<!doctype html>")
 PAGE_KEY = "page.written"
 TRADED = ("opened", "sold", "closed", "shrunk", "dust", "forgotten")
 """The events after which the page is written at once."""
@@ -38,20 +37,7 @@ def problem_with_file(path: Path) -> ConfigError | None:
     """Why the page can't be written to this file, if anything."""
     if plotly_is_missing():
         return MISSING
-    if not os.access(path.parent, os.W_OK) or path.is_dir():
-        return ConfigError(f"REPORT_FILE {path} can't be written", hint="check that its folder exists and is yours")
-    try:
-        if path.exists() and not path.is_file():  # a pipe would keep the run waiting, and /dev/null stays what it is
-            return ConfigError(f"REPORT_FILE {path} is not a file", hint="name another")
-        with path.open("rb") as file:
-            header = file.read(len(FILE_HEADER))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return ConfigError(f"REPORT_FILE {path} can't be read: {error.strerror}", hint="name another file")
-    if header not in (b"", FILE_HEADER):  # a typing error must not cost a file
-        return ConfigError(f"REPORT_FILE {path} is not a page of botctl", hint="name another file")
-    return None
+    return PAGE.problem_with(path)
 
 
 def claim_page(path: Path, every: timedelta, now: datetime, *, hourly: bool) -> bool:

@@ -109,7 +109,7 @@ def _number(text: str | float) -> float:
     """Raises ValueError for what is no finite number."""
     number = float(text)
     if not isfinite(number):
-        raise ValueError(f"{text} is no such number")
+        raise ValueError(f"{text} is not a usable number")
     return number
 
 
@@ -120,5 +120,5 @@ def _optional(text: str | float | None) -> float | None:
 def _positive(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite() or number <= 0:
-        raise ValueError(f"{text} is no such number")
+        raise ValueError(f"{text} is not a usable number")
     return number

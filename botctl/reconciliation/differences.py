@@ -31,7 +31,7 @@ def order_difference(journal: OrderFigures | None, exchange: OrderFigures | None
             return ""
         return "no ending yet" if journal.state in UNSETTLED else "not on the exchange"
     if journal.state is OrderState.RESTING != exchange.state:
-        return "it rests no more: the next run settles it"
+        return "it no longer rests: the next run settles it"
     if journal.state in UNSETTLED:
         same = journal.state == exchange.state == OrderState.ACCEPTED
         return "" if same else "no ending yet: the next run settles it"

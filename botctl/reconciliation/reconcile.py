@@ -6,7 +6,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
-from botctl.domain.orders import ACTIVE, OrderState, TradeStatus
+from botctl.domain.orders import ACTIVE, OrderState, Side, TradeStatus
 from botctl.domain.symbols import base_of
 from botctl.ports import Progress
 from botctl.reconciliation.differences import OrderFigures, holding_difference, order_difference
@@ -21,6 +21,7 @@ from botctl.trading.bot import Bot
 DEFAULT_PERIOD = timedelta(days=30)
 """How far back, or to the entry of the oldest active trade if that is earlier."""
 ENTRY = "entry"
+RESTING_STOP = "resting stop"
 ENDED = "ended before the recovery"
 NOTHING = Decimal(0)
 
@@ -75,13 +76,12 @@ def _compare(
     """One order in the journal and at the exchange. One of the two may be missing, without a difference where its
     trade had `ended` before the recovery."""
     either: Any = order or row
-    reason = order.client_id.reason if order else either.reason
     difference = order_difference(journal_figures(row) if row else None, exchange_figures(order) if order else None)
     same = not difference or ended
     return ReconciledOrder(
         trade_id=trade.id if trade else None,
         symbol=either.symbol,
-        role=str(reason or ENTRY),
+        role=_role(row, order),
         client_order_id=either.client_order_id,
         exchange_order_id=order.exchange_order_id if order else None,
         journal_state=row.state if row else None,
@@ -95,6 +95,16 @@ def _compare(
         same=same,
         verdict=ENDED if ended else difference or "same",
     )
+
+
+def _role(row: Order | None, order: ExchangeOrder | None) -> str:
+    """What an order is for. A resting stop counts as an exit only once it has sold."""
+    either: Any = order or row
+    rests = order.client_id.resting if order else either.trigger is not None
+    if rests and not either.filled:
+        return RESTING_STOP
+    reason = (order.client_id.reason if order else None) or (row.reason if row else None)
+    return str(reason or (ENTRY if either.side == Side.BUY else RESTING_STOP))
 
 
 def _positions(bot: Bot, records: ExchangeRecords, trades: dict[str, Trade]) -> Iterator[ReconciledPosition]:

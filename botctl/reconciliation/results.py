@@ -12,7 +12,7 @@ class ReconciledOrder:
     trade_id: int | None
     symbol: str
     role: str
-    """entry, or the reason of a sell."""
+    """entry, the reason of a sell, or `resting stop` for one that has not sold."""
     client_order_id: str
     exchange_order_id: str | None
     journal_state: str | None

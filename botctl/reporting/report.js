@@ -24,8 +24,9 @@
     if (small) {
       figure.layout.dragmode = false; // a finger on a chart scrolls the page
       figure.layout.xaxis.nticks = 4;
-      figure.layout.xaxis.tickformatstops = [{ dtickrange: [null, 86399999], value: "%H:%M\n%b %-d" }];
     }
+    if (small || element.clientWidth < 720) // with the year two dates would run into each other
+      figure.layout.xaxis.tickformatstops = [{ dtickrange: [null, 86399999], value: "%H:%M\n%b %-d" }];
     if (onPaper) {
       figure.layout.width = element.closest("figure") ? PAPER.narrow : PAPER.wide;
       figure.layout.height = PAPER.height;

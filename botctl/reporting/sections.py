@@ -26,7 +26,7 @@ def head_section(report: Report, reload_seconds: int) -> Iterable[str]:
     if reload_seconds:
         every = f"{reload_seconds // 60} minutes" if reload_seconds >= 120 else f"{reload_seconds} seconds"
         yield f'<p class="screen"><label><input type="checkbox" id="reload" data-seconds="{reload_seconds}" checked> '
-        yield f"Load this page again every {every}</label></p>"
+        yield f"Reload this page every {every}</label></p>"
     absent = {key for key, there in (("now", report.cockpit), ("flows", report.flows)) if not there}
     yield '<nav aria-label="Parts of the page">'
     yield from (f'<a href="#{key}">{name}</a>' for key, name in PARTS.items() if key not in absent)

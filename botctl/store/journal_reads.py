@@ -179,9 +179,7 @@ class JournalReads:
         """The error of a buy that cost far more than it was to cost."""
         columns = Event.select(Event.why)
         event: Event | None = columns.where((Event.order_id == order.id) & (Event.kind == OVERSPENT)).first()
-        return (
-            None if event is None else BotError(event.why, hint="sell what is too much, and check the price's source")
-        )
+        return None if event is None else BotError(event.why, hint="sell the excess, and check the source of the price")
 
     def overselling_of(self, order: OrderRow) -> BotError | None:
         """The error of a sell that filled more than its trade held."""

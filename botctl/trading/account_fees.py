@@ -47,11 +47,11 @@ class AccountFees:
         try:
             self.ask(*symbols)
         except NoAnswer as error:  # the run's next request meets the same outage, and says it
-            log.info("the account's fees can't be asked: %s", error)
+            log.info("the account's fees can't be fetched: %s", error)
         except BotError as error:
             known = self._load().known
             used = "the last ones are used" if known else f"{format_percent(self.default)} (FEE_RATE) is used"
-            log.warning("the account's fees can't be asked, %s: %s", used, error)
+            log.warning("the account's fees can't be fetched, %s: %s", used, error)
 
     def ask(self, *symbols: str) -> dict[str, PairFees]:
         """The fees, asked for now. Raises BotError."""
@@ -68,7 +68,7 @@ class AccountFees:
         if not self.own or not differs_from(rate := self.taker(symbol), cost, fee):
             return
         charged = format_percent(fee / cost)
-        log.info("%s: a fill was charged %s, not %s: they are asked again", symbol, charged, format_percent(rate))
+        log.info("%s: a fill was charged %s, not %s: they are fetched again", symbol, charged, format_percent(rate))
         self._save(replace(self._load(), at=LONG_AGO))
 
     def _wanted(self, symbols: Sequence[str]) -> list[str]:

@@ -70,7 +70,7 @@ class PlannedEntry:
         """Raises ExchangeUnreachable when the price is old: this machine may have slept since it was asked for."""
         if not is_fresh(self.priced_at, now, MAX_PRICE_AGE):  # or its clock was set
             age = f"its price is of {self.priced_at:%Y-%m-%d %H:%M:%S} UTC"
-            raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again by a fresh price")
+            raise ExchangeUnreachable(f"{self.market.symbol} was not bought: {age}", hint="buy again at a fresh price")
 
 
 @dataclass
@@ -156,7 +156,7 @@ class EntryPlanner:
         quote = self.snapshots.fetch_second_quotes([symbol]).quote(symbol, self.clock.now())
         again = _doubt_about_entry(quote, known)
         if again is not None or quote.ask is None:
-            twice = "" if again == why else f"; some seconds later {again}"
+            twice = "" if again == why else f"; a few seconds later {again}"
             raise BotError(f"the price of {symbol} is not believed: {why}{twice}", hint="nothing was bought")
         return quote, quote.ask
 
@@ -185,4 +185,4 @@ def _jump_before_entry(quote: Quote) -> str | None:
     if quote.ask is None or is_entry_price(float(quote.ask), float(quote.last)):
         return None
     ask, last = format_decimal(quote.ask), format_decimal(quote.last)
-    return f"its ask, {ask}, is not from half to twice its last price, {last}"
+    return f"its ask, {ask}, is not between half and twice its last price, {last}"

@@ -248,7 +248,7 @@ class PositionManager:
         if self.time_budget.expired:
             left = [each.trade.symbol for each in doubtful if not each.hits_stop]
             doubtful = [each for each in doubtful if each.hits_stop]
-            late = [self.time_budget.error(f"the price of {symbol} was not looked at again") for symbol in left]
+            late = [self.time_budget.error(f"the price of {symbol} was not checked again") for symbol in left]
         if not doubtful:
             return [], late
         for each in doubtful:
@@ -357,7 +357,7 @@ class PositionManager:
         if not step.hit and step.high <= max(high, price):
             return
         if self.time_budget.expired:
-            raise self.time_budget.error(f"the closes of {trade.symbol} that were missed were not looked at again")
+            raise self.time_budget.error(f"the closes of {trade.symbol} that were missed were not fetched again")
         candles.check_again(trade.symbol)
 
 
@@ -409,7 +409,7 @@ class MissedCandles:
         second = {candle.time: candle.close for candle in self.market.fetch_again(symbol, self.timeframe)}
         if any(first[time] != second[time] for time in first.keys() & second.keys()):
             raise ExchangeUnreachable(
-                f"two answers, some seconds apart, show different candles of {symbol}",
+                f"two answers, a few seconds apart, show different candles of {symbol}",
                 hint="the stop stays; the next check looks again",
             )
 

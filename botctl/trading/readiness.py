@@ -123,7 +123,7 @@ def check_symbols(bot: Bot) -> Iterator[CheckResult]:
     sizer = bot.sizing.for_run(bot.drawdown.check_drawdown(act=False) if bot.sizing.rule.goes_by_equity else None)
     assets = {base_of(symbol) for symbol in bot.settings.symbols}
     if unknown := [asset for asset, _ in bot.sizing.rule.allocation.shares if asset not in assets]:
-        detail = f"ALLOCATION names {', '.join(unknown)}, no asset of SYMBOLS"
+        detail = f"ALLOCATION names {', '.join(unknown)}, which is not an asset of SYMBOLS"
         yield CheckResult("symbols", "warn", detail, "correct it: an asset without a name has no limit of its own")
     for symbol in bot.settings.symbols:
         market, quote = _find_market(bot, symbol), quotes.good.get(symbol)

@@ -25,7 +25,7 @@ def check_resting_stops(bot: Bot) -> Iterator[CheckResult]:
     resting = load_resting_stops()
     if bot.resting.distance is None:
         if resting:
-            detail = f"{len(resting)} rest at Kraken with EXCHANGE_STOP=off, and move no more"
+            detail = f"{len(resting)} rest at Kraken with EXCHANGE_STOP=off, and no longer move"
             yield CheckResult(NAME, "warn", detail, "`botctl resting-stops --cancel` cancels them")
         return
     trades = bot.journal.open_trades()
@@ -62,7 +62,7 @@ def _why_none(bot: Bot, trade: TradeRow) -> str | None:
     wanted = resting_trigger(trade.stop_loss_price, trade.atr, bot.resting.distance)
     trigger = trigger_in_ticks(wanted, market.price_tick)
     if trigger is None:
-        return "its trigger would be no price: lower EXCHANGE_STOP_ATR"
+        return "its trigger would be zero or less: lower EXCHANGE_STOP_ATR"
     return below_minimum(floor_to(trade.amount, market.lot_decimals), trigger, market)
 
 

@@ -38,6 +38,8 @@ WITHOUT_FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=
 LEFT, RIGHT, TOP, BOTTOM = 78, 150, 64, 46
 INK, QUIET, GRID = "#1f2933", "#5f6c7b", "#e4e7eb"
 PRICE, STOP, SOLD, RESTS = "#2563a8", "#c2410c", "#b91c1c", "#6d28d9"
+type Labels = list[tuple[float, str, str, str]]
+"""Where each stands from the top, its text, colour and weight."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Picture:
 PICTURES = (
     Picture(
         "stop-loss.svg",
-        "The price falls: the stop rests where it was, 2 ATR below the entry",
+        "The price falls: the stop stays where it was, 2 ATR below the entry",
         (50_000, 50_250, 50_100, 50_450, 50_300, 50_500, 50_150, 49_900, 50_050, 49_700, 49_450, 49_250, 48_900),
     ),
     Picture(
@@ -182,7 +184,6 @@ class Drawing:
         """The last check, and the labels at the right."""
         last = self.checks[-1]
         x, y = self.x(len(self.checks) - 1), self.y(last.price)
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>'
         labels = [
             (self.y(last.stop), f"stop {last.stop:,.0f}{' = entry' if last.stop == ENTRY else ''}", STOP, "bold"),
             (y, f"sold at {last.price:,.0f}", SOLD, "bold"),
@@ -192,6 +193,11 @@ class Drawing:
             labels.append((self.y(ENTRY), "entry", QUIET, "normal"))
         if self.shows_threshold:
             labels.append((self.y(self.moves_above), f"entry + {self.picture.breakeven:g} ATR", QUIET, "normal"))
+        yield from self.mark_sale(x, y, labels)
+
+    def mark_sale(self, x: float, y: float, labels: Labels) -> Iterator[str]:
+        """A ring where it was sold, and the labels at the right end."""
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>'
         for label_y, label, colour, weight in spread(labels):
             yield text(self.right + 14, label_y + 4, label, colour, weight=weight)
 
@@ -259,7 +265,6 @@ class FallDrawing(Drawing):
 
     def sale(self) -> Iterator[str]:
         x, y = self.x(self.fired), self.y(self.sold_at)
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#ffffff" stroke="{SOLD}" stroke-width="3"/>'
         last = self.checks[-1]
         labels = [
             (self.y(last.stop), f"stop {last.stop:,.0f}", STOP, "bold"),
@@ -269,8 +274,7 @@ class FallDrawing(Drawing):
             (self.y(ENTRY), "entry", QUIET, "normal"),
             (self.y(self.moves_above), f"entry + {self.picture.breakeven:g} ATR", QUIET, "normal"),
         ]
-        for label_y, label, colour, weight in spread(labels):
-            yield text(self.right + 14, label_y + 4, label, colour, weight=weight)
+        yield from self.mark_sale(x, y, labels)
 
 
 @dataclass(frozen=True)
@@ -435,9 +439,9 @@ def draw(picture: Picture | Fall | Account) -> str:
     return Drawing(picture).svg() if isinstance(picture, Picture) else AccountDrawing(picture).svg()
 
 
-def spread(labels: list[tuple[float, str, str, str]]) -> list[tuple[float, str, str, str]]:
+def spread(labels: Labels) -> Labels:
     """The labels from top to bottom, moved so that none covers another."""
-    placed: list[tuple[float, str, str, str]] = []
+    placed: Labels = []
     for y, label, colour, weight in sorted(labels, key=lambda label: label[0]):
         placed.append((max(y, placed[-1][0] + 16) if placed else y, label, colour, weight))
     return placed

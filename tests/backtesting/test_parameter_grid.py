@@ -60,7 +60,7 @@ def test_steps_of_a_range_are_exact() -> None:
         ("atr_multiple=1:2:3:4", "three numbers"),
         ("atr_multiple=1:2:0", "steps above zero"),
         ("atr_multiple=1:2:-1", "steps above zero"),
-        ("atr_multiple=2:1:0.5", "a range goes up"),
+        ("atr_multiple=2:1:0.5", "a range must go up"),
         ("atr_multiple=1:2:1e-9", "more than 10000 values"),
         ("atr_multiple=0,1", "0 must be"),
         ("atr_period=10:20:2.5", "12.5 must be a whole number"),

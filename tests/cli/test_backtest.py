@@ -153,7 +153,7 @@ def test_the_symbol_may_stand_behind_the_file(bot: BotRunner) -> None:
         (("--from", "2030-01-01"), "nothing to trade"),
         (("--to", "2020-01-01"), "nothing to trade"),
         (("--sentiment", "PANIC"), "--sentiment must be a file or one of FEAR"),
-        (("--csv", "--json"), "exclude each other"),
+        (("--csv", "--json"), "can't be used together"),
     ],
 )
 def test_a_bad_option_is_named(bot: BotRunner, options: tuple[str, ...], words: str) -> None:

@@ -57,7 +57,8 @@ def status(**more: Any) -> StatusView:
 def cockpit(**more: Any) -> Cockpit:
     values: dict[str, Any] = {
         "status": status(), "home": "/home/someone/with/a/long/path/to/the/folder/of/the/bot", "quote_currency": "USD",
-        "at": NOW, "switch": "Active. Buys are allowed. Stops are on.", "positions": POSITIONS, "equity_at": NOW,
+        "at": NOW, "switch": "Active. Buys are allowed. Each tick checks the stops.", "positions": POSITIONS,
+        "equity_at": NOW,
         "equity_curve": [EquityAt(NOW - timedelta(days=240 - day), Decimal(10000 + day * day)) for day in range(240)],
         "base": Decimal(10000), "max_drawdown": Decimal("0.2"), "max_drawdown_peak": Decimal("0.25"),
         "cash": Decimal("987654.32"), "last_tick_exit_code": 0, "last_tick_error": "",

@@ -228,16 +228,16 @@ def test_a_council_command_that_is_not_there_fails(live: BotRunner) -> None:
         (
             {"COUNCIL": "technical"},
             "warn",
-            "COUNCIL=technical never says BUY or SELL by the rule story: nobody gives FEAR or GREED",
+            "COUNCIL=technical can never say BUY or SELL by the rule story: nobody gives FEAR or GREED",
         ),
         ({"COUNCIL": "techncal,sentiment"}, "fail", "COUNCIL names techncal, and there is no such agent"),
         ({"COUNCIL": "technical,command"}, "fail", "COUNCIL names command, and COUNCIL_COMMAND is not set"),
         (
             {"COUNCIL": "technical,bull", "COUNCIL_RULE": "majority"},
             "warn",
-            "COUNCIL=technical,bull never says SELL by the rule majority: its members can never agree on it",
+            "COUNCIL=technical,bull can never say SELL by the rule majority: its members can never agree on it",
         ),
-        ({"COUNCIL": "drunk"}, "fail", "agent drunk has `stances` that are none: 'TIPSY' is not a valid Stance"),
+        ({"COUNCIL": "drunk"}, "fail", "agent drunk has an unknown stance in `stances`: 'TIPSY' is not a valid Stance"),
         ({"COUNCIL": "technical", "COUNCIL_RULE": "majority"}, "ok", "technical, by the rule majority"),
     ],
 )

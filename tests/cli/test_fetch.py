@@ -170,7 +170,7 @@ def test_a_file_that_is_damaged_or_of_another_make_is_left_alone(public: BotRunn
     ("arguments", "words"),
     [
         (("NO/USD",), "unknown market NO/USD"),
-        (("SOL",), "none of the known symbols"),
+        (("SOL",), "not one of the known symbols"),
         (("BTC/USD", "--timeframe", "2h"), "--timeframe must be one of 1m"),
         (("BTC/USD", "--since", "soon"), "--since must be a date or time, not 'soon'"),
     ],

@@ -47,7 +47,7 @@ def test_an_owner_sees_the_account_the_switch_and_the_last_tick(bot: BotRunner) 
     assert re.search(
         r"^account +1 open position, equity 9,999\.14 USD, 0\.01 % below the start$", run.stdout, re.MULTILINE
     )
-    assert re.search(r"^switch +on: botctl buys and sells$", run.stdout, re.MULTILINE)
+    assert re.search(r"^switch +on: each tick may buy and sell$", run.stdout, re.MULTILINE)
     assert re.search(r"^last tick +2025-01-03 02:15 UTC, ok$", run.stdout, re.MULTILINE)
     assert "Nothing needs your attention." in run.stdout
     assert [line for line in run.stdout.splitlines() if len(line) > 80 and str(bot.home) not in line] == []
@@ -60,7 +60,7 @@ def test_a_pause_and_a_freeze_are_told_apart(bot: BotRunner) -> None:
     bot.run("pause", "--freeze")
     frozen = " ".join(bot.run().stdout.split())
 
-    assert "paused (on holiday): nothing is bought, stops are on" in paused
+    assert "paused (on holiday): nothing is bought; each tick checks the stops" in paused
     assert "frozen: nothing is bought, and no stop is checked" in frozen.replace(" (on holiday)", "")
     assert "1 open position is NOT guarded, since botctl is frozen" in frozen.split("Needs your attention:")[1]
 
@@ -98,6 +98,18 @@ def test_a_broken_machine_is_one_line_of_the_first_screen(bot: BotRunner, broken
     assert {"database": "is damaged", "settings": "BOTCTL_MOD", "home": "does not exist"}[broken] in run.stdout
     assert "Traceback" not in run.stdout + run.stderr
     assert "doctor" in commands_of(run)
+
+
+def test_a_switch_that_is_on_buys_nothing_without_live_trading(live: BotRunner) -> None:
+    told = []
+    for enabled in ("yes", "no"):
+        live.set(LIVE_TRADING=enabled)
+        told += re.findall(r"^switch +(.*)$", live.run().stdout, re.MULTILINE)
+
+    assert told == [
+        "on: each tick may buy and sell",
+        "on, without buys (LIVE_TRADING is no): each tick checks the stops",
+    ]
 
 
 def test_live_is_red_on_a_terminal_and_only_there(live: BotRunner, kraken: FakeKraken) -> None:

@@ -131,7 +131,7 @@ def test_a_mistyped_command_is_answered_with_its_likely_name(bot: BotRunner) -> 
         ("init --mode prod", "--mode must be one of demo, paper, live, not 'prod'"),
         ("buy", "SYMBOL is missing: write `botctl buy <SYMBOL> [AMOUNT] [flags]`"),
         ("pause --reason", "--reason needs a value: see `botctl pause --help`"),
-        ("tick now", "botctl tick takes no more words, and got now"),
+        ("tick now", "botctl tick takes no more arguments, but got now"),
     ],
 )
 def test_a_wrong_command_line_is_explained_in_plain_words(bot: BotRunner, words: str, told: str) -> None:

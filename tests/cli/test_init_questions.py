@@ -70,9 +70,9 @@ def test_paper_money_needs_a_mode_symbols_and_an_amount(fresh: BotRunner) -> Non
 
 
 def test_real_money_needs_a_key_which_is_hidden_and_checked_at_once(fresh: BotRunner, kraken: FakeKraken) -> None:
-    keys = [("API key", kraken.api_key), ("private part", kraken.secret)]
+    keys = [("API key", kraken.api_key), ("Private key", kraken.secret)]
 
-    code, said = talk(fresh, "init", answers=[*LIVE, *keys, ("is measured from; now it is worth [10000.00]", "")])
+    code, said = talk(fresh, "init", answers=[*LIVE, *keys, ("is measured from it [10000.00]", "")])
 
     assert code == 0, said
     assert "ok: may query and trade, may not withdraw" in said
@@ -96,9 +96,9 @@ def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken)
         ("Cost of one entry", "much"),
         ("Cost of one entry", "25"),
         ("API key", "wrong" * 8),
-        ("private part", kraken.secret),
+        ("Private key", kraken.secret),
         ("API key", kraken.api_key),
-        ("private part", kraken.secret),
+        ("Private key", kraken.secret),
         ("is measured from", ""),
     ]
 
@@ -107,7 +107,7 @@ def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken)
     assert code == 0, said
     assert "it must be demo, paper or live, not 'real'" in said
     assert "Kraken has no market BTC/XYZ" in said
-    assert "'abc' is none of the known symbols" in said
+    assert "'abc' is not one of the known symbols" in said
     assert "it must be a number above zero, not 'much'" in said
     assert settings_of(fresh)["SYMBOLS"] == "BTC/USD,ETH/USD"
     assert "Kraken does not take this key" in said
@@ -117,10 +117,10 @@ def test_wrong_answers_are_asked_for_again(fresh: BotRunner, kraken: FakeKraken)
 @pytest.mark.long
 def test_a_key_that_may_withdraw_is_taken_only_by_a_word_more(fresh: BotRunner, kraken: FakeKraken) -> None:
     kraken.key.permissions.add("withdraw-funds")
-    keys = [("API key", kraken.api_key), ("private part", kraken.secret)]
+    keys = [("API key", kraken.api_key), ("Private key", kraken.secret)]
 
     code, said = talk(
-        fresh, "init", answers=[*LIVE, *keys, ("all the same?", "n"), ("API key", ""), ("is measured from", "500")]
+        fresh, "init", answers=[*LIVE, *keys, ("anyway?", "n"), ("API key", ""), ("is measured from", "500")]
     )
 
     assert code == 0, said

@@ -293,7 +293,7 @@ def test_a_buy_is_of_a_market_that_was_written_out_or_configured(bot: BotRunner)
     bot.set(SYMBOLS="ETH/USD,ETH/EUR")
     before = files_in(bot.home)
 
-    check_error(bot.run("buy", "BTC", "100"), 2, "none of the known symbols (ETH/USD, ETH/EUR)")
+    check_error(bot.run("buy", "BTC", "100"), 2, "not one of the known symbols (ETH/USD, ETH/EUR)")
     check_error(bot.run("buy", "BTCUSD", "100"), 2, "write BTC/USD if you mean that")
     check_error(bot.run("buy", "ETH", "100"), 2, "'ETH' may mean ETH/USD or ETH/EUR")
     assert files_in(bot.home) == before
@@ -308,7 +308,7 @@ def test_an_asset_alone_means_its_open_trade(bot: BotRunner) -> None:
     assert bot.json("sell", "BTC")["symbol"] == "BTC/USD"
     check_error(bot.run("explain", "ETH"), 2, "there is no trade of ETH/USD")
     bot.set(SYMBOLS="ETH/USD", COOLDOWN_MINUTES="0")
-    check_error(bot.run("buy", "BTC", "100"), 2, "none of the known symbols (ETH/USD)")  # traded is not configured
+    check_error(bot.run("buy", "BTC", "100"), 2, "not one of the known symbols (ETH/USD)")  # traded is not configured
 
 
 @pytest.mark.parametrize(

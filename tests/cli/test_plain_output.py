@@ -43,10 +43,13 @@ def test_the_equity_has_its_currency_and_a_gain_is_no_negative_drawdown(bot: Bot
 @pytest.mark.parametrize(
     ("commands", "sentence"),
     [
-        (["pause --reason holiday"], "Paused (holiday). No new buys. Stops are on."),
-        (["pause", "resume"], "Active. Buys are allowed. Stops are on."),
+        (["pause --reason holiday"], "Paused (holiday). No new buys. Each tick checks the stops."),
+        (["pause", "resume"], "Active. Buys are allowed. Each tick checks the stops."),
         (["pause --freeze"], "No stop is checked and no order is sent: 1 open position is NOT guarded."),
-        (["liquidate --yes", "resume"], "Buys are disabled: `botctl resume --enable-buys` allows them. Stops are on."),
+        (
+            ["liquidate --yes", "resume"],
+            "Buys are disabled: `botctl resume --enable-buys` allows them. Each tick checks the stops.",
+        ),
     ],
 )
 def test_the_switch_is_told_in_the_sentence_of_the_cockpit(bot: BotRunner, commands: list[str], sentence: str) -> None:

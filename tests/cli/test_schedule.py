@@ -518,7 +518,7 @@ def test_remove_names_the_positions_that_nobody_guards_from_now_on(bot: BotRunne
     named = f"BTC/USD (trade 1, stop {float(trade['stop_loss_price']):.8g})"
     assert asked.exit_code == 2
     assert run.json()["unguarded"] == [named]
-    assert f"nobody guards from now on: {named}" in run.stderr
+    assert f"no longer guarded: {named}" in run.stderr
     assert bot.json("schedule", "remove")["unguarded"] == []
 
 
@@ -529,7 +529,7 @@ def test_remove_says_that_stops_still_rest_at_kraken(bot: BotRunner, machine: Ma
 
     run = bot.run("schedule", "remove", "--yes")
 
-    said = "1 stop still rests at Kraken, where nothing moves up any more: `botctl resting-stops --cancel` cancels"
+    said = "1 stop still rests at Kraken and no longer follows the price: `botctl resting-stops --cancel` cancels"
     assert said in run.stderr
     assert len(bot.json("resting-stops")) == 1
 

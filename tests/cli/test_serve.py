@@ -213,9 +213,9 @@ def test_slow_and_hostile_clients_keep_nobody_waiting(veteran: BotRunner) -> Non
     ("arguments", "words"),
     [
         (("--bind", "0.0.0.0"), "--bind 0.0.0.0 needs a token"),
-        (("--bind", "my.house"), "--bind 'my.house' is no address"),
-        (("--bind", "0.0.0.0", "--token", "short"), "--token must have 16 to 200"),
-        (("--token", ""), "--token must have 16 to 200"),  # a variable of the shell that is not set
+        (("--bind", "my.house"), "--bind 'my.house' is not an address"),
+        (("--bind", "0.0.0.0", "--token", "short"), "--token must be 16 to 200"),
+        (("--token", ""), "--token must be 16 to 200"),  # a variable of the shell that is not set
     ],
 )
 def test_what_would_open_it_to_everybody_is_refused(veteran: BotRunner, arguments: tuple[str, ...], words: str) -> None:

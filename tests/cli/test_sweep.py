@@ -98,7 +98,7 @@ def test_options_hold_for_all_sets_and_the_grid_wins_over_its_own(bot: BotRunner
     ("options", "words"),
     [
         (("--grid", "fee_rate=0,1"), "does not name a setting"),
-        (("--grid", "atr_multiple=4:1:1"), "a range goes up"),
+        (("--grid", "atr_multiple=4:1:1"), "a range must go up"),
         (("--grid", "atr_multiple=0,1"), "0 must be"),
         (("--grid", "atr_period=14.5"), "must be a whole number"),
         (("--grid", "atr_multiple=1", "--grid", "atr_multiple=2"), "twice"),

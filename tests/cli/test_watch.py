@@ -201,7 +201,7 @@ def test_status_elsewhere_is_plain_words(veteran: BotRunner) -> None:
 
     assert run.stdout.isascii()
     assert run.stdout.startswith(" DEMO ")
-    assert "Active. Buys are allowed. Stops are on." in run.stdout
+    assert "Active. Buys are allowed. Each tick checks the stops." in run.stdout
 
 
 def test_a_home_without_ticks_has_a_cockpit_too(bot: BotRunner) -> None:

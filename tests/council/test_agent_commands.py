@@ -115,7 +115,7 @@ def test_nothing_is_written_over(bot: BotRunner, tmp_path: Path, arguments: tupl
     run = bot.run("agent", "new", "mine", *arguments, "--in", str(tmp_path))
 
     assert run.exit_code == 2, output_of(run)
-    assert "exists already" in run.stderr
+    assert "already exists" in run.stderr
     assert mine.read_text() == "changed"
 
 

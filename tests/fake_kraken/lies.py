@@ -243,6 +243,15 @@ def _stops(records: JsonObject) -> list[JsonObject]:
     return [record for record in records.values() if record["descr"]["ordertype"] == STOP]
 
 
+def _unfilled_stops(records: JsonObject) -> list[JsonObject]:
+    """The stops, after their fills are taken away."""
+    stops = _stops(records)
+    for order in stops:
+        order.update(vol_exec="0.00000000", cost="0", fee="0", price="0")
+        order.pop("trades", None)
+    return stops
+
+
 @dataclass(frozen=True)
 class LackingStops:
     """OpenOrders leaves out the stops of this market, or only the newest one of all."""
@@ -296,10 +305,10 @@ class RestingRecords:
     endpoint: str = "QueryOrders"
 
     def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
-        stops = _stops(result)
+        stops = _unfilled_stops(result)
         for order in stops:
-            order.update(status="open", vol_exec="0.00000000", cost="0", fee="0", price="0", misc="", stopprice="0")
-            for name in ("trades", "reason", "closetm"):
+            order.update(status="open", misc="", stopprice="0")
+            for name in ("reason", "closetm"):
                 order.pop(name, None)
         return result if stops else None
 
@@ -311,11 +320,9 @@ class CanceledRecords:
     endpoint: str = "QueryOrders"
 
     def change(self, result: JsonObject, truth: Truth) -> JsonObject | None:
-        stops = _stops(result)
+        stops = _unfilled_stops(result)
         for order in stops:
-            order.update(status="canceled", vol_exec="0.00000000", cost="0", fee="0", price="0")
-            order.update(reason="User requested", closetm=order["opentm"])
-            order.pop("trades", None)
+            order.update(status="canceled", reason="User requested", closetm=order["opentm"])
         return result if stops else None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from tests.fake_kraken.account import FakeAccount
 from tests.fake_kraken.clock import KrakenClock
@@ -125,12 +125,7 @@ def check_minimums(market: Market, order: Order) -> None:
 
 def read_trigger(params: Params, name: str, market: Market) -> Decimal:
     """An absolute price with no more decimals than the market's."""
-    try:
-        price = Decimal(params.get(name, ""))
-    except InvalidOperation:
-        raise Refusal(f"EGeneral:Invalid arguments:{name}") from None
-    if not price.is_finite() or price <= 0:
-        raise Refusal(f"EGeneral:Invalid arguments:{name}")
+    price = positive(params, name)
     if price != price.quantize(Decimal(1).scaleb(-market.pair_decimals)):
         places = market.pair_decimals
         raise Refusal(f"EOrder:Invalid price:{market.altname} price can only be specified up to {places} decimals.")

@@ -20,11 +20,11 @@ NOON = NOW.replace(hour=14, minute=2)
 @pytest.mark.parametrize(
     ("state", "more", "sentence"),
     [
-        (SwitchState(ACTIVE, False, True, None), {}, "Active. Buys are allowed. Stops are on."),
+        (SwitchState(ACTIVE, False, True, None), {}, "Active. Buys are allowed. Each tick checks the stops."),
         (
             SwitchState(PAUSED, False, True, None, "on holiday"),
             {},
-            "Paused since 14:02 UTC (on holiday). No new buys. Stops are on.",
+            "Paused since 14:02 UTC (on holiday). No new buys. Each tick checks the stops.",
         ),
         (
             SwitchState(PAUSED, True, True, None, "on holiday"),
@@ -41,12 +41,13 @@ NOON = NOW.replace(hour=14, minute=2)
         (
             SwitchState(ACTIVE, False, False, None),
             {},
-            "Buys are disabled since 14:02 UTC (LIQUIDATION): `botctl resume --enable-buys` allows them. Stops are on.",
+            "Buys are disabled since 14:02 UTC (LIQUIDATION): `botctl resume --enable-buys` allows them. "
+            "Each tick checks the stops.",
         ),
         (
             SwitchState(PAUSED, False, False, None, "the kill switch can't be read (no such table)", readable=False),
             {},
-            "Unknown: the kill switch can't be read (no such table). No new buys. Stops are on.",
+            "Unknown: the kill switch can't be read (no such table). No new buys. Each tick checks the stops.",
         ),
         (
             SwitchState(ACTIVE, False, True, None),
@@ -56,7 +57,7 @@ NOON = NOW.replace(hour=14, minute=2)
         (
             SwitchState(ACTIVE, False, True, None),
             {"no_buys": "LIVE_TRADING is no"},
-            "Active, but LIVE_TRADING is no: no new buys. Stops are on.",
+            "Active, but LIVE_TRADING is no: no new buys. Each tick checks the stops.",
         ),
     ],
 )

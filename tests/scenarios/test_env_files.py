@@ -62,7 +62,7 @@ def test_a_lost_env_file_is_said_beside_a_live_database(live: BotRunner) -> None
     move_to_env_file(live)
     (live.home / ".env").unlink()
 
-    assert "BOTCTL_MODE is not set, and" in live.run("pause").stderr
+    assert "BOTCTL_MODE is not set, but" in live.run("pause").stderr
     (live.home / ".env").symlink_to("mounted/later")
     assert "a link to a file that does not exist" in live.run("pause").stderr
 

@@ -132,7 +132,7 @@ def test_without_an_answer_the_last_fees_count_and_before_the_first_one_the_sett
         assert shown(live)["net_pnl"] == known
 
     assert (first.exit_code, silent.exit_code) == (0, 0), output_of(silent)
-    assert "the account's fees can't be asked, 0.60 % (FEE_RATE) is used" in first.stderr
+    assert "the account's fees can't be fetched, 0.60 % (FEE_RATE) is used" in first.stderr
     assert "the last ones are used" in silent.stderr
     assert [Decimal(by_setting), Decimal(known)] == [Decimal("-1.4"), Decimal("-1.6")]  # the entry's own fee was 0.80
 

@@ -120,7 +120,7 @@ def test_what_rests_with_the_setting_off_is_said_and_still_canceled_before_an_ex
 
     tick, doctor = guarded.run("tick"), guarded.run("doctor")
 
-    said = "with EXCHANGE_STOP=off, and move no more"
+    said = "with EXCHANGE_STOP=off, and no longer move"
     assert (tick.exit_code, stop.is_open, stop.trigger) == (0, True, Decimal(48500))
     assert f"1 stops rest at the exchange {said}: `botctl resting-stops --cancel` cancels them" in tick.stderr
     assert said in " ".join(doctor.stdout.split())

@@ -1,14 +1,11 @@
 """A database that another process keeps locked, or a disk that takes no more, in the middle of a run: nothing is sent
 twice, other trades keep their stops, and what was done is told."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from botctl.config import LockTimeouts
 from tests.bot_runner import BotRunner
+from tests.corruption import limited_file_size
 from tests.databases import Writer
 from tests.fake_kraken import FakeKraken, Request
 from tests.scenarios.journal_tools import client_ids, only, sent
@@ -187,24 +184,13 @@ def test_stops_that_cannot_be_saved_are_sold_when_they_are_hit(
     assert sides(kraken) == ["buy", "sell"]
 
 
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """What begins here can write no file beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.sqlite("a full disk of a server is the server's own")
 @pytest.mark.parametrize("kilobytes", [40, pytest.param(60, marks=pytest.mark.long)])
 def test_a_full_disk_is_no_bug_and_the_next_run_sells_once(live: BotRunner, kraken: FakeKraken, kilobytes: int) -> None:
     buy(live)
     kraken.set_price("BTC/USD", 48999)
 
-    with largest_file(kilobytes * 1024):
+    with limited_file_size(kilobytes * 1024):
         process = live.fork("tick")
     out, err = process.communicate(timeout=60)
     after = live.run("tick")

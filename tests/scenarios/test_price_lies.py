@@ -354,7 +354,7 @@ def test_missed_closes_that_decide_are_asked_for_twice(factor: str, live: BotRun
         amid = live.run("check-positions")
 
         assert amid.exit_code == 69, output_of(amid)
-        assert "two answers, some seconds apart, show different candles" in output_of(amid)
+        assert "two answers, a few seconds apart, show different candles" in output_of(amid)
         assert stops(live) == {"BTC/USD": ("OPEN", 49000.0, 50000.0)}
         assert live.run("check-positions").exit_code == 0
         assert stops(live) == {"BTC/USD": ("OPEN", 49000.0, 50000.0)}

@@ -55,6 +55,23 @@ def test_after_all_kinds_of_endings_all_is_the_same(live: BotRunner, kraken: Fak
             assert Decimal(row["exchange_fee"]) == Decimal(row["journal_fee"]) == order.fee
 
 
+@parametrize("price", [48400, 50000], quick=1)
+def test_a_resting_stop_is_an_exit_only_once_it_has_sold(live: BotRunner, kraken: FakeKraken, price: int) -> None:
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    kraken.set_price("BTC/USD", price)
+    live.run("sell", "BTC/USD", "--yes")
+
+    run = reconciled(live)
+
+    roles = {"entry": "FILLED"} | ({"STOP_LOSS": "FILLED"} if price < 48500 else RESTING_AND_SOLD_BY_HAND)
+    assert {row["role"]: row["exchange_state"] for row in run.json()["orders"]} == roles
+    assert differing(run) == []
+
+
+RESTING_AND_SOLD_BY_HAND = {"resting stop": "CANCELED", "MANUAL": "FILLED"}
+
+
 def test_it_has_exactly_the_promised_fields(live: BotRunner, kraken: FakeKraken) -> None:
     buy(live)
 

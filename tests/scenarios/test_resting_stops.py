@@ -114,7 +114,7 @@ def test_one_that_the_owner_canceled_is_placed_anew(guarded: BotRunner, kraken: 
     run = guarded.run("tick")
 
     assert run.exit_code == 0, run.stderr
-    assert "canceled by somebody else" in run.stderr
+    assert "canceled outside botctl" in run.stderr
     assert waiting(kraken).trigger == Decimal(48500)
     assert [order["state"] for order in guarded.orders()].count("RESTING") == 1
 

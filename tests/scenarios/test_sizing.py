@@ -240,7 +240,7 @@ def test_an_account_in_two_currencies_is_counted_in_that_of_the_entry(live: BotR
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["100", "--risk", "1%"], "exclude each other"),
+        (["100", "--risk", "1%"], "can't be used together"),
         (["--risk", "half"], "--risk 'half' must be a fraction"),
         (["--risk", "-1%"], "--risk '-1%' must be above 0"),
         (["--risk", "0.5"], "--risk 50.00 % must be below MAX_DRAWDOWN, 20.00 %"),
@@ -285,6 +285,6 @@ def test_the_doctor_sizes_as_the_next_entry_would_be_and_names_a_misspelled_asse
 
     lines = {line["name"]: line for line in live.run("doctor", "--json").json()}
 
-    assert lines["symbols"]["detail"] == "ALLOCATION names BTX, no asset of SYMBOLS"
+    assert lines["symbols"]["detail"] == "ALLOCATION names BTX, which is not an asset of SYMBOLS"
     assert lines["funds"]["detail"] == "10,000.00 USD free, which limits a size by risk"
     assert lines["minimums"]["status"] == "fail"

@@ -69,7 +69,7 @@ def test_silence_about_a_key_allows_buys_with_a_warning_and_unblocks_none(
         still = live.run("tick")
 
     assert (first.exit_code, asked) == (0, 1), output_of(first)
-    assert "what the API key may do can't be asked and is unknown" in first.stderr
+    assert "the rights of the API key can't be fetched and is unknown" in first.stderr
     assert (blocked.exit_code, still.exit_code) == (78, 78), output_of(still)
     assert kraken.count("GetApiKeyInfo") == 3
 

@@ -123,7 +123,7 @@ def check_for_look_ahead(
             raise BotError(
                 f"agent {name} looks ahead: judge_history says {verdicts[row].stance} on {history.symbol} at "
                 f"{at:%Y-%m-%d %H:%M} UTC, and {cut.stance} when the history ends there",
-                hint="row i may use the rows up to i alone",
+                hint="row i may use only rows up to i",
             )
 
 

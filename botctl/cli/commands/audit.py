@@ -139,7 +139,7 @@ def show_log(
     only_symbol = None if symbol is None else symbol_from(ctx, symbol)
     start = since_from(since)
     if follow and wants_json(ctx):
-        raise BadValue("--follow and --json exclude each other", hint="choose one of them")
+        raise BadValue("--follow and --json can't be used together", hint="choose one of them")
     config = config_from(ctx, looks=True)
     with open_store(config):
         events = audit_trail.list_events(symbol=only_symbol, since=start, limit=limit)

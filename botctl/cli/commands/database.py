@@ -57,7 +57,7 @@ def migrate(ctx: typer.Context, as_json: JsonFlag = False) -> None:
 def backup(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to; default: data/backups/<mode>-<time>.db.")
+        Path | None, typer.Argument(metavar="[FILE]", help="The file to write; default: data/backups/<mode>-<time>.db.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -93,7 +93,7 @@ def _describe_proxy(settings: Settings) -> CheckResult:
     """The proxy before Kraken, without its password."""
     proxy, url = settings.https_proxy, settings.kraken_api_url
     if url and url.startswith("http:"):
-        hint = "take HTTPS_PROXY out, or use https"
+        hint = "unset HTTPS_PROXY, or use https"
         return CheckResult("proxy", "warn", f"KRAKEN_API_URL={url} is reached without HTTPS_PROXY={proxy}", hint)
     return CheckResult("proxy", "ok", f"Kraken is reached through HTTPS_PROXY={proxy}")
 

@@ -30,12 +30,12 @@ def pause(
     reason: Annotated[str, typer.Option(metavar="TEXT", show_default="none", help="Why, for the audit trail.")] = "",
     as_json: JsonFlag = False,
 ) -> None:
-    """Pause trading: buy nothing more, while stops stay on.
+    """Pause trading: buy nothing more; ticks still check stops.
 
     The Council does not run; stops and the drawdown guard keep protecting open positions. Works without network, and
     does not wait for a run. If it can't write to the database, it creates the file HALT beside it, which pauses as
     well. With --freeze open positions are UNGUARDED, and only `botctl liquidate` sends orders. Exit code 1 when it
-    could not pause, or not freeze.
+    could not pause or freeze.
 
     \b
     Examples:

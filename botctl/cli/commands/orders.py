@@ -143,7 +143,7 @@ def _show_buy(ctx: typer.Context, config: Config, symbol: str, size: Decimal, *,
 def _size_from(amount: str | None, risk: str | None) -> tuple[Decimal, bool]:
     """AMOUNT or --risk, of which one must be given, and whether it is --risk. Raises BadValue."""
     if (amount is None) == (risk is None):
-        problem = "AMOUNT is missing" if amount is None else "AMOUNT and --risk exclude each other"
+        problem = "AMOUNT is missing" if amount is None else "AMOUNT and --risk can't be used together"
         raise BadValue(problem, hint="give AMOUNT, such as 100, or --risk 0.5% (see --help)")
     if amount is not None:
         return money_from(amount), False

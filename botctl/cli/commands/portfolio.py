@@ -35,7 +35,7 @@ def status(
     watch: WatchFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show how the bot stands, without network.
+    """Show the state of the bot, without network.
 
     The kill switch in words; each position with its last known price, its stop and what it would bring there; the
     equity from the first tick to the last, the drawdown and its limits, cash; the last tick, the next one and what runs
@@ -117,7 +117,9 @@ def positions(
 def _require_terminal(ctx: typer.Context, *, watch: bool) -> None:
     """Raises BadValue for --watch without a terminal."""
     if watch and (wants_json(ctx) or not sys.stdout.isatty()):
-        raise BadValue("--watch needs a terminal and excludes --json", hint="use `positions --live --json` in scripts")
+        raise BadValue(
+            "--watch needs a terminal and can't be used with --json", hint="use `positions --live --json` in scripts"
+        )
 
 
 def _watch(config: Config, seconds: int) -> None:

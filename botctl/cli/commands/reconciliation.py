@@ -84,7 +84,7 @@ def recover(
         start = shown.view.since
     done = _rebuild(ctx, config, start, adopt=adopt, prepare=apply, apply=apply, shown=shown)
     if done.view.damaged_file:
-        notice(f"the damaged database was moved to {done.view.damaged_file}, and is complete")
+        notice(f"the whole damaged database was moved to {done.view.damaged_file}")
     log_errors(done.errors)
     show(ctx, done.view, draw_recovery)
     exit_with(exit_code_of(done.errors))
@@ -122,7 +122,10 @@ def _rebuild(
         with progress_bar(ctx, FETCHING) as progress:
             plan = plan_rebuild(bot, start, progress, adopt=adopt)
         if shown is not None and _essence(plan.views) != _essence(shown.view.actions):
-            raise Refused("the plan is another one now: nothing was changed", hint="run it again, and look at it anew")
+            raise Refused(
+                "the plan has changed since you were asked: nothing was written",
+                hint="run it again and read the new plan",
+            )
         if apply:
             apply_rebuild(bot, plan)
         database_id = bot.journal.database_id

@@ -124,7 +124,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     """Remove the schedule.
 
     Asks first. Open positions are UNGUARDED afterwards, and are named: sell them first, or guard them by hand. Stops
-    that rest at Kraken stay there, and move no more: `botctl resting-stops --cancel` cancels them.
+    that rest at Kraken stay there, and no longer move: `botctl resting-stops --cancel` cancels them.
 
     \b
     Example:
@@ -135,7 +135,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     kinds = [kind for kind in (CRON, SYSTEMD) if installation.is_installed(job.home, kind)]
     guarded, resting = _open_positions(config), _resting_stops(config)
     if kinds:
-        then = f"Nobody guards {', '.join(guarded)} then." if guarded else "Open positions are UNGUARDED then."
+        then = f"Then nothing guards {', '.join(guarded)}." if guarded else "Then open positions are UNGUARDED."
         then = f"{then} {_of_resting(resting)}" if resting else then
         confirm(f"Remove the ticks of {job.home} from {' and '.join(kinds)}? {then}", yes=yes)
     backup = None
@@ -147,7 +147,7 @@ def remove(ctx: typer.Context, yes: YesFlag = False, as_json: JsonFlag = False) 
     view = installation.describe_schedule(kinds[0] if kinds else _kind(config, False, False), job)
     unguarded = guarded if kinds and not view.others else []
     if unguarded:
-        notice(f"nobody guards from now on: {', '.join(unguarded)}")
+        notice(f"no longer guarded: {', '.join(unguarded)}")
     if kinds and resting:
         notice(_of_resting(resting))
     show(ctx, replace(view, changed=bool(kinds), backup=backup, unguarded=unguarded), draw_schedule)
@@ -186,7 +186,8 @@ def _resting_stops(config: Config) -> int:
 
 def _of_resting(resting: int) -> str:
     rest = counted(resting, "stop still rests", "stops still rest")
-    return f"{rest} at Kraken, where nothing moves up any more: `botctl resting-stops --cancel` cancels what rests."
+    follow = "follows" if resting == 1 else "follow"
+    return f"{rest} at Kraken and no longer {follow} the price: `botctl resting-stops --cancel` cancels what rests."
 
 
 def _job_from(ctx: typer.Context, config: Config) -> Job:
@@ -247,7 +248,7 @@ def _check_environment(ctx: typer.Context) -> None:
 def _kind(config: Config, cron: bool, timer: bool) -> str:
     """The chosen kind, else the installed one, else cron where there is one."""
     if cron and timer:
-        raise BadValue("--cron and --systemd exclude each other", hint="choose one of them")
+        raise BadValue("--cron and --systemd can't be used together", hint="choose one of them")
     if cron or timer:
         return CRON if cron else SYSTEMD
     if installation.is_installed(str(config.folder), SYSTEMD):

@@ -22,27 +22,30 @@ LOOPBACK = "127.0.0.1"
 def serve(
     ctx: typer.Context,
     port: Annotated[
-        int, typer.Option(metavar="NUMBER", min=0, max=65535, help="Where to listen; 0: any that is free.")
+        int, typer.Option(metavar="NUMBER", min=0, max=65535, help="The port to listen on; 0 picks a free one.")
     ] = 8765,
     bind: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", show_default="127.0.0.1, this machine alone", help="Where to listen. Needs a token."
+            metavar="ADDRESS",
+            show_default="127.0.0.1, this machine only",
+            help="The address to listen on. Needs a token.",
         ),
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(metavar="TOKEN", show_default="SERVE_TOKEN", help="What whoever reads must send."),
+        typer.Option(metavar="TOKEN", show_default="SERVE_TOKEN", help="The token that each reader must send."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Serve the report as a web page that stays current.
 
-    The page is built when it is asked for. /api/status.json, positions, trades, orders, decisions, log, flows, slippage
-    and resting-stops are the documents of --json, /metrics is for Prometheus. It only reads: no request changes
-    anything, and no tick waits. Ctrl-C ends it.
+    The page is built on request. /api/status.json, positions, trades, orders, decisions, log, flows, slippage and
+    resting-stops are the documents of --json, /metrics is for Prometheus. It only reads: no request changes anything,
+    and no tick waits. Ctrl-C ends it.
 
-    Only this machine may read, unless there is a token. Other users see a command line: put the token into SERVE_TOKEN.
+    Only this machine may read it, unless you set a token. Set it with SERVE_TOKEN: other users of this machine can see
+    a command line.
 
     \b
     Examples:
@@ -62,7 +65,9 @@ def serve(
     try:
         server = Server(address, port, Documents(config), Access(secret))
     except OSError as error:
-        raise ConfigError(f"can't listen on {address}, port {port}: {error.strerror}", hint="choose another") from None
+        raise ConfigError(
+            f"can't listen on {address}, port {port}: {error.strerror}", hint="choose another port"
+        ) from None
     with server, suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, _end)
         shown = f"[{address}]" if ":" in address else address
@@ -79,7 +84,7 @@ def _address_from(bind: str | None, token: str | None) -> str:
         address = ip_address(bind or LOOPBACK)
     except ValueError:
         raise BadValue(
-            f"--bind {bind!r} is no address", hint="give one of this machine's, such as 192.168.1.20"
+            f"--bind {bind!r} is not an address", hint="give one of this machine's, such as 192.168.1.20"
         ) from None
     if not address.is_loopback and token is None:
         raise BadValue(f"--bind {bind} needs a token", hint="set SERVE_TOKEN, for example to `openssl rand -hex 16`")

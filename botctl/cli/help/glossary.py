@@ -37,7 +37,7 @@ GLOSSARY = {
     "tick": "One run of botctl from cron: check the drawdown and the stops, settle orders, then let the Council trade.",
     "trade": "A position from its entry to its exit, with its number, its orders and its profit.",
     "trailing stop": "The stop once it follows the highest price upwards.",
-    "unguarded": "Said of an open position whose stop nobody checks; frozen, a stop at Kraken may guard it.",
+    "unguarded": "Said of an open position whose stop is not checked; frozen, a stop at Kraken may guard it.",
     "unsettled": "Said of an order whose outcome is not known yet. It is looked up, and never sent again.",
     "verdict": "What one agent says of a symbol: BULLISH, BEARISH, FEAR, GREED, NEUTRAL or UNKNOWN.",
 }

@@ -45,7 +45,7 @@ def _explain_words(error: typer.TyperException, path: str) -> str:
             meant = f": did you mean {' or '.join(sorted(similar))}?" if similar else ""
             return f"{path} has no option {option:.60}{meant}"
     if found := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", error.message, re.DOTALL):
-        return f"{path} takes no more words, and got {found[1]:.60}"
+        return f"{path} takes no more arguments, but got {found[1]:.60}"
     return error.format_message().rstrip(".")
 
 

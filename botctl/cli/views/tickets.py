@@ -23,7 +23,7 @@ def draw_ticket(ticket: OrderTicket) -> str:
     if ticket.stop_loss_price is not None:
         below = format_percent(1 - Decimal(repr(ticket.stop_loss_price)) / ticket.price)
         rows.append(("stop", f"{format_price(ticket.stop_loss_price, ticket.price_decimals)}, {below} below"))
-        rows.append(("lost there", f"at most about {format_money(ticket.max_loss, quote)}, both fees included"))
+        rows.append(("loss there", f"at most about {format_money(ticket.max_loss, quote)}, both fees included"))
     if ticket.cash_after is not None:
         short = ": not enough cash" if ticket.cash_after < 0 else ""
         rows.append(("cash after", f"{format_money(ticket.cash_after, quote)}{short}"))
@@ -50,7 +50,7 @@ def draw_sale_tickets(trades: Sequence[TradeRow], tickets: Sequence[OrderTicket]
             ]
         )  # fmt: skip
     columns = ("id", "symbol", "amount", "price", "proceeds", "P&L")
-    return group("Would be sold, by the prices of now:", draw_table(columns, cells), *_totals(tickets))
+    return group("Would be sold, at the prices of now:", draw_table(columns, cells), *_totals(tickets))
 
 
 def _totals(tickets: Sequence[OrderTicket]) -> list[str]:

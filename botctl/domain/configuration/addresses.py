@@ -38,7 +38,9 @@ def parse_api_url(text: str) -> str:
     parse_url(text)
     match = PLAIN_ADDRESS.fullmatch(text)
     if match is None or not 0 < int(match["port"] or 443) < 65536:
-        raise ValueError("must be a plain address such as https://host:port/path, without user, query or signs")
+        raise ValueError(
+            "must be a plain address such as https://host:port/path, without user, query or special characters"
+        )
     scheme, host = match["scheme"].lower(), match["host"].lower()
     if scheme != "https" and not is_loopback(host):
         raise ValueError("must use https, or http on this machine only")
@@ -73,5 +75,7 @@ def parse_proxy_url(text: str) -> ProxyUrl:
     match = PROXY.fullmatch(text)
     address = PLAIN_ADDRESS.fullmatch(match["scheme"] + match["rest"]) if match else None
     if address is None or (address["path"] or "/") != "/" or not 0 < int(address["port"] or 443) < 65536:
-        raise ValueError("must be a proxy such as http://user:password@host:port, with other signs written as %XX")
+        raise ValueError(
+            "must be a proxy such as http://user:password@host:port, with special characters written as %XX"
+        )
     return ProxyUrl(text)

@@ -154,5 +154,5 @@ def parse_page(text: str) -> str:
 def problem_with_token(text: str) -> str | None:
     """What is wrong with a token that a browser sends in a header or an address; None when nothing is."""
     if not re.fullmatch(r"[A-Za-z0-9._~-]{16,200}", text):
-        return "must have 16 to 200 letters, digits and signs of ._~-, such as `openssl rand -hex 16` prints"
+        return "must be 16 to 200 letters, digits or ._~-, such as what `openssl rand -hex 16` prints"
     return None

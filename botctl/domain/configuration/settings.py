@@ -80,7 +80,7 @@ def _variables(text: str) -> tuple[str, ...]:
 
 def _api_key(text: str) -> Secret:
     if not re.fullmatch(r"[!-~]+", text):  # it is sent in a header
-        raise ValueError("is not a Kraken API key: letters, digits and signs without spaces")
+        raise ValueError("is not a Kraken API key: letters, digits and symbols, without spaces")
     return Secret(text)
 
 
@@ -115,7 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
-    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the key's private part (live)", True),
+    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the API key's private key (live)", True),
     Setting("ALLOW_WITHDRAW_KEY", "no", parse_yes, "yes allows buys with a key that may withdraw (live)"),
     Setting("KRAKEN_API_URL", None, parse_api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting("HTTPS_PROXY", None, parse_proxy_url, "the HTTP proxy through which Kraken is reached"),
@@ -137,8 +137,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_TRADE_AMOUNT", None, parse_amount, "the largest cost of an entry, in the symbol's quote currency"),
     Setting("MAX_EXPOSURE", None, parse_share, "the largest fraction of the equity in open trades"),
     Setting("ALLOCATION", None, parse_allocation, "the largest fraction of the equity per asset: BTC:0.5,ETH:0.3"),
-    Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while so many trades are active"),
-    Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "no entry so soon after the asset's last exit"),
+    Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while this many trades are active"),
+    Setting(
+        "COOLDOWN_MINUTES",
+        "60",
+        integer_parser(0, 1_000_000),
+        "minutes after an asset's exit during which it is not bought",
+    ),
     Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
     Setting("SIGNAL_TIMEFRAME", None, parse_timeframe, "length of the candles of agents and ATR; default: TIMEFRAME"),
     Setting(
@@ -152,7 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         "MIN_STOP_COSTS",
         "0",
         float_parser("0", "100"),
-        "no entry whose stop is closer than so many costs of a round trip; 0: any",
+        "no entry whose stop is closer than this many round-trip costs; 0: any",
     ),
     Setting("EXCHANGE_STOP", "off", parse_on, "on: a stop order rests at Kraken for each open trade, below its stop"),
     Setting(
@@ -176,7 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("COUNCIL_TIMEOUT", "30", decimal_parser("0", "600", include_low=False), "seconds that program may take"),
     Setting("COUNCIL_CANDLES", "100", integer_parser(1, 720), "how many candles that program is sent"),
-    Setting("COUNCIL_EVERY", None, parse_timeframe, "that program is asked once in so long; default: at each tick"),
+    Setting("COUNCIL_EVERY", None, parse_timeframe, "how long an answer of that program is used; default: one tick"),
     Setting("COUNCIL_ENV", None, _variables, "variables that program gets beside PATH, HOME, LANG and TZ"),
     Setting(
         "SENTIMENT_URL", "https://api.alternative.me/fng/?limit=1", parse_url, "where the Fear & Greed index is read"
@@ -195,7 +200,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("METRICS_FILE", None, str, "file for the last tick's metrics in Prometheus' text format (extra metrics)"),
     Setting("REPORT_FILE", None, parse_page, "page of the account, rewritten after ticks and trades (extra report)"),
     Setting("REPORT_EVERY", "1h", parse_timeframe, "how often that page is rewritten at most; after a trade at once"),
-    Setting("SERVE_TOKEN", None, _token, "what a browser must tell `botctl serve`; needed with --bind", True),
+    Setting("SERVE_TOKEN", None, _token, "the token a browser sends to `botctl serve`; needed with --bind", True),
     Setting(
         "KEEP_DAYS",
         "400",

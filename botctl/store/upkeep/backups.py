@@ -123,7 +123,7 @@ def _check_room(where: DatabaseLocation, folder: Path) -> None:
     needed, free = where.file.stat().st_size + SPARE_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         problem = (
-            f"no copy of {where} was made: it needs {needed / 1e6:.0f} MB, and {folder} has {free / 1e6:.0f} MB free"
+            f"no copy of {where} was made: it needs {needed / 1e6:.0f} MB, but {folder} has {free / 1e6:.0f} MB free"
         )
         raise BotError(problem, hint="free some disk space; tomorrow's first tick tries again")
 

@@ -48,7 +48,7 @@ def _name_impossible(settings: Settings, stances: list[Collection[Stance]]) -> I
     actions = " or ".join(impossible)
     lacking = [stance for stances in impossible.values() for stance in stances]
     why = f"nobody gives {' or '.join(lacking)}" if lacking else "its members can never agree on it"
-    detail = f"COUNCIL={','.join(settings.council)} never says {actions} by the rule {settings.council_rule}: {why}"
+    detail = f"COUNCIL={','.join(settings.council)} can never say {actions} by the rule {settings.council_rule}: {why}"
     yield CheckResult("council", "warn", detail, "name other agents in COUNCIL, or set another COUNCIL_RULE")
 
 
@@ -61,7 +61,7 @@ def _stances_of(name: str) -> Collection[Stance]:
     try:
         return [Stance(stance) for stance in told]
     except (TypeError, ValueError) as error:
-        message = f"agent {name} has `stances` that are none: {error}"
+        message = f"agent {name} has an unknown stance in `stances`: {error}"
         raise ConfigError(message, hint=f"name some of {', '.join(Stance)}") from error
 
 

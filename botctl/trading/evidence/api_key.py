@@ -53,7 +53,7 @@ class KeyCheck:
             answer = self.exchange.fetch_api_key()
         except BotError as error:
             unknown = " and is unknown; doctor asks again" if known is None else ""
-            log.warning("what the API key may do can't be asked%s: %s", unknown, error)
+            log.warning("the rights of the API key can't be fetched%s: %s", unknown, error)
             return
         self.remember(answer)
 

@@ -127,7 +127,7 @@ class MissingCoinsReview:
             balances = self.exchange.fetch_balances()
         except BotError as error:
             level = logging.INFO if isinstance(error, NoAnswer) else logging.WARNING  # the buy itself tells an outage
-            log.log(level, "the owner's own coins are not known: %s", error)
+            log.log(level, "the amounts of your own coins are not known: %s", error)
             return
         missing = find_missing(expected, balances)
         self._record_surplus(Snapshot(Quotes({}, {}), balances, None, (), at, expected, missing))

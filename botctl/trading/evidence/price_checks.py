@@ -60,7 +60,7 @@ def check_confirmed(doubtful: DoubtfulQuote, second: Quote, known: KnownPrice) -
     if (why := doubt_about(second, known)) is None or quotes_agree(doubtful.quote, second, stop, known.atr):
         return
     raise ExchangeUnreachable(
-        f"the price of {second.symbol} is not believed: {doubtful.why}; some seconds later {why}",
+        f"the price of {second.symbol} is not believed: {doubtful.why}; a few seconds later {why}",
         hint="the next check looks again",
     )
 

@@ -114,7 +114,7 @@ def check_entry(asset: str) -> None:
     if load_comparison().pending:
         raise Refused(
             "the journal has not been compared with the exchange's orders",
-            hint="nothing is bought before it is: run `botctl check-positions`",
+            hint="nothing is bought until it has been: run `botctl check-positions`",
         )
     orders = [each for each in load_unrecorded() if each.asset == asset]
     if orders:
@@ -129,7 +129,7 @@ def check_exit(asset: str) -> None:
     if block.everything:
         raise Refused(
             "the database is older than the last run, and has not been compared with the exchange's orders",
-            hint="nothing is sold before it is: run `botctl check-positions`",
+            hint="nothing is sold until it has been: run `botctl check-positions`",
         )
 
 

@@ -374,7 +374,7 @@ def _check_kind(record: OrderRecord, wanted: WantedStop) -> Decimal:
     trigger = record.report.trigger
     if record.symbol != wanted.trade.symbol or record.side is not Side.SELL or trigger is None:
         shown = f"a {record.side} of {record.symbol}" + ("" if trigger is None else " with a trigger")
-        raise _unprotected(wanted.trade, BotError(f"the exchange shows it as {shown}", hint="look at it at Kraken"))
+        raise _unprotected(wanted.trade, BotError(f"the exchange shows it as {shown}", hint="check it at Kraken"))
     return trigger
 
 
@@ -394,7 +394,7 @@ def _moved_note(order: OrderRow, wanted: WantedStop) -> str:
 def _left_note(resting: Sequence[OrderRow]) -> list[str]:
     if not resting:
         return []
-    text = f"{len(resting)} stops rest at the exchange with EXCHANGE_STOP=off, and move no more"
+    text = f"{len(resting)} stops rest at the exchange with EXCHANGE_STOP=off, and no longer move"
     return [f"{text}: `botctl resting-stops --cancel` cancels them"]
 
 
@@ -417,4 +417,4 @@ def _ending_note(order: OrderRow) -> str:
     if order.filled > 0:
         sold = f"{format_decimal(order.filled)} of {format_decimal(order.amount)} {order.symbol}"
         return f"the resting stop of trade {order.trade_id} has sold {sold}"
-    return f"the resting stop of trade {order.trade_id} ({order.symbol}) was canceled by somebody else"
+    return f"the resting stop of trade {order.trade_id} ({order.symbol}) was canceled outside botctl"

@@ -18,7 +18,7 @@ from botctl.trading.exits import WantedExit, in_lots
 
 @dataclass(frozen=True)
 class OrderTicket:
-    """What an order would do by the prices of now. It is filled by those of later: all figures are about right.
+    """What an order would do at the prices of now. It is filled by those of later: all figures are about right.
 
     Money and prices in quote, the amount in the asset. A sale has no stop, a buy no P&L.
     """

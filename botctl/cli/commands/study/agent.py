@@ -47,7 +47,7 @@ def new_agent(
     from botctl.cli.views.agent import draw_new_agent
 
     if not NAME.fullmatch(name):
-        problem = f"NAME must begin with a small letter and have only small letters, digits, _ and -, not {name!r:.60}"
+        problem = f"NAME must be a lower-case letter, then lower-case letters, digits, _ or -, not {name!r:.60}"
         raise BadValue(problem, hint="name it like trend")
     if name in RESERVED:
         raise BadValue(f"{name} is the name of a built-in agent", hint="choose another NAME")
@@ -91,7 +91,7 @@ def _write(files: dict[Path, str], *, made: Path) -> None:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
     except FileExistsError:
-        raise BadValue(f"{made} exists already", hint="choose another NAME, or another folder with --in") from None
+        raise BadValue(f"{made} already exists", hint="choose another NAME, or another folder with --in") from None
     except OSError as error:
         raise ConfigError(f"can't write {made}: {error.strerror}", hint="choose another folder with --in") from error
 

@@ -90,7 +90,7 @@ HELPS = {
     "SLIPPAGE": "how much worse a buy fills, as a fraction of the price",
     "EXIT_SLIPPAGE": "the same of a sell",
     "COOLDOWN_MINUTES": "minutes after an exit without an entry of the asset",
-    "MAX_OPEN_TRADES": "no entry while so many trades are open",
+    "MAX_OPEN_TRADES": "no entry while this many trades are open",
     "MAX_DRAWDOWN": "fraction of the start that may be lost before everything is sold",
     "MAX_DRAWDOWN_PEAK": "the same of the highest equity so far",
     "SIZING": "fixed: an entry costs --trade-amount; risk: its stop loses --risk-per-trade",
@@ -235,7 +235,7 @@ def show_backtest(ctx: typer.Context, view: BacktestView, trades: int, as_csv: b
 
 def check_output(ctx: typer.Context, as_csv: bool) -> None:
     if as_csv and wants_json(ctx):
-        raise BadValue("--csv and --json exclude each other", hint="choose one of them")
+        raise BadValue("--csv and --json can't be used together", hint="choose one of them")
 
 
 def _check_overrides(options: StudyOptions) -> dict[str, str]:
