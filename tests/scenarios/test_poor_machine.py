@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,8 +27,18 @@ from tests.poor_machine import (
 )
 from tests.quick import parametrize
 from tests.scenarios.steps import buy, output_of, sides, trade_of
+from tests.shelf import shelf
 
 TABLE = read_table()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that other users may pass through. pytest closes the folder of all of its own to them, whenever another
+    run of it begins: also while a test here runs as another user."""
+    with TemporaryDirectory(prefix="tests-of-other-users-", dir=shelf()) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 def promises() -> Iterator[Any]:
