@@ -5,7 +5,7 @@ import pytest
 
 from tests.chaos.model import STEPS, Model, play_game
 from tests.chaos.scenes import Stage
-from tests.quick import campaign
+from tests.quick import parametrize
 
 CHUNKS, GAMES = 40, 1
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
@@ -19,7 +19,7 @@ def test_in_a_short_game_botctl_does_what_the_simple_model_does(stage: Stage) ->
     assert game.undisturbed > 1
 
 
-@campaign("chunk", range(CHUNKS), long=10)
+@parametrize("chunk", range(CHUNKS), quick=0, long=10)
 def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
     games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
 
