@@ -1,7 +1,7 @@
 """Which cases of a test run at every change, which with `-m long` alone, and which with `-m soak` alone."""
 
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import cycle, product
 from math import gcd
 from typing import Any
 
@@ -52,6 +52,13 @@ def parametrize_pairs(
             if (ones[i], others[j]) not in without
         ],
     )
+
+
+def by_turns(names: Names, cases: Iterable[Any], *, turn: int, of: int) -> pytest.MarkDecorator:
+    """pytest's own, for one of `of` tests that try the same cases in other ways: each has its turn with some of them,
+    which are long there, and the others soak."""
+    kinds = [pytest.mark.long if place == turn else pytest.mark.soak for place in range(of)]
+    return pytest.mark.parametrize(names, [_marked(names, case, kind) for case, kind in zip(cases, cycle(kinds))])
 
 
 def _spread(count: int, wanted: int) -> set[int]:

@@ -191,7 +191,7 @@ def fired(trades: list[BacktestTrade]) -> list[bool]:
     return [trade.by_resting_stop for trade in trades]
 
 
-@parametrize_pairs(("name", "distance"), list(tapes(150)), ["0", "0.5", "1", "2"], quick=0, long=6)
+@parametrize_pairs(("name", "distance"), list(tapes(150)), ["0", "0.5", "1", "2"], quick=0, long=4)
 def test_a_replay_with_every_distance_makes_the_trades_of_a_backtest(name: str, distance: str, tmp_path: Path) -> None:
     case = tapes(420)[name]
 

@@ -10,7 +10,7 @@ from tests.chaos.lies import FAMILIES, Lies
 from tests.chaos.scenes import Stage
 from tests.quick import parametrize
 
-EACH = 2
+EACH = 1
 """Lies of a family with `-m long`."""
 SHORT = (
     "Ticker: a quiet day, BTC/USD, abc, /10, for a minute",

@@ -20,6 +20,7 @@ from tests.poor_machine import (
     NOBODY,
     STRANGER,
     Child,
+    Condition,
     Fork,
     arguments_of,
     give_home_to,
@@ -42,11 +43,13 @@ def tmp_path() -> Iterator[Path]:
 
 
 def promises() -> Iterator[Any]:
-    """Each command of each row."""
-    for row in TABLE.values():
-        quick = CONDITIONS[row.condition].quick if row.condition in CONDITIONS else 0
+    """Each command of each row. Of the rows that start a Python for each, every other command is soak, by turns."""
+    for number, row in enumerate(TABLE.values()):
+        condition = CONDITIONS.get(row.condition, Condition(quick=0))
         for place, command in enumerate(row.exit_codes):
-            marks = [pytest.mark.long] if place >= min(quick, 1) else []
+            marks = [] if place < min(condition.quick, 1) else [pytest.mark.long]
+            if marks and isinstance(condition.start, Child) and (number + place) % 2:
+                marks = [pytest.mark.soak]
             yield pytest.param(row.condition, command, id=f"{row.condition}: {command}", marks=marks)
 
 
