@@ -90,7 +90,7 @@ def status_of(two: BotRunner, trade_id: int) -> str:
     return column_of(two, trade_id, 4)
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=2, long=12)
+@parametrize(("column", "value"), BAD_TRADES, quick=2)
 @pytest.mark.parametrize("command", ["tick", pytest.param("check-positions", marks=pytest.mark.long)])
 def test_the_hit_stop_of_the_other_trade_is_sold_and_the_bad_one_is_named(
     two: BotRunner, kraken: FakeKraken, command: str, column: str, value: str
@@ -125,7 +125,7 @@ def test_liquidate_sells_all_others_and_says_which_one_it_could_not(
     assert "bug:" not in run.stderr
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=1, long=12)
+@parametrize(("column", "value"), BAD_TRADES, quick=1)
 def test_a_bad_row_trips_no_guard_and_disarms_none(two: BotRunner, kraken: FakeKraken, column: str, value: str) -> None:
     assert two.run("tick").exit_code == 0
     break_trade(two, column, value)
@@ -141,7 +141,7 @@ def test_a_bad_row_trips_no_guard_and_disarms_none(two: BotRunner, kraken: FakeK
     assert status_of(two, 2) == "CLOSED", output_of(crash)
 
 
-@parametrize(("column", "value"), BAD_TRADES, quick=1, long=9)
+@parametrize(("column", "value"), BAD_TRADES, quick=1)
 @parametrize("command", ["positions", "status", "report", "trades", "log", "orders"], quick=3)
 def test_commands_that_look_show_the_others_and_name_it(two: BotRunner, column: str, value: str, command: str) -> None:
     break_trade(two, column, value)
