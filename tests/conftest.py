@@ -146,8 +146,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.remove_folder()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect tests about SQLite files on PostgreSQL, and spread tests that wait over the run."""
+    for item in items:
+        if item.get_closest_marker("soak"):  # of two parameters one may make it long
+            item.own_markers = [mark for mark in item.own_markers if mark.name != "long"]
     if config.getoption("--database") == "postgresql":
         about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=about_files)

@@ -23,7 +23,7 @@ from botctl.store.models import PaperHolding
 from botctl.wiring import build_bot
 from tests.backtesting.histories import history_of, rising, run_backtest
 from tests.backtesting.synthetic_histories import BEGIN, COLUMNS, DAY, draw_history, draw_sentiment, seasons
-from tests.quick import campaign, parametrize
+from tests.quick import parametrize
 
 FEAR = FixedSentiment(Stance.FEAR)
 TO_THE_LETTER = ("symbol", "entry_time", "exit_time", "exit_reason")
@@ -233,9 +233,18 @@ def test_a_replay_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> N
 
 
 KINDS = list(cases(150, 1))
+IN_SHORT = ("fees in the rules", "one at a time", "a drawdown of fees", "hourly candles")
+"""Those that `CASES` leaves out and whose rules no quick test has."""
 
 
-@campaign("name", KINDS, long=5)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in IN_SHORT else pytest.mark.soak)
+        for name in KINDS
+        if name not in CASES or name in SINCE
+    ],
+)
 def test_a_replay_of_every_kind_makes_the_trades_of_a_backtest(name: str, tmp_path: Path) -> None:
     check(cases(SHORT, 1)[name], tmp_path)
 
@@ -287,9 +296,11 @@ def test_what_the_first_tick_pays_is_a_drawdown_already(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "seed"), [("moods", 100), ("several share the cash", 200)])
-def test_a_replay_of_some_thousand_candles_makes_the_trades_of_a_backtest(name: str, seed: int, tmp_path: Path) -> None:
-    check(cases(SOME_THOUSAND, seed)[name], tmp_path)
+def test_a_replay_far_into_a_history_makes_the_trades_of_a_backtest(tmp_path: Path) -> None:
+    """Kraken shows 720 candles: long histories in full are soak."""
+    case = cases(SOME_THOUSAND, 200)["several share the cash"]
+
+    check(replace(case, since=case.histories[0].times[SOME_THOUSAND - 300]), tmp_path)
 
 
 @pytest.mark.soak

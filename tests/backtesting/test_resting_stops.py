@@ -31,7 +31,7 @@ from tests.backtesting.test_replay_equals_backtest import (
     several,
 )
 from tests.backtesting.test_sweep import grid_of
-from tests.quick import parametrize
+from tests.quick import parametrize, parametrize_pairs
 
 __all__ = ["closed_afterwards"]
 
@@ -191,10 +191,9 @@ def fired(trades: list[BacktestTrade]) -> list[bool]:
     return [trade.by_resting_stop for trade in trades]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("distance", ["0", "0.5", "1", "2"])
-@pytest.mark.parametrize("name", tapes(150))
+@parametrize_pairs(("name", "distance"), list(tapes(150)), ["1", "0", "0.5", "2"], quick=0, long=1)
 def test_a_replay_with_every_distance_makes_the_trades_of_a_backtest(name: str, distance: str, tmp_path: Path) -> None:
+    """The tapes above have the other distances, each the one that fits it."""
     case = tapes(420)[name]
 
     calculated, replayed = both(

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import cycle, product
 from pathlib import Path
 from urllib.parse import quote
 
@@ -152,17 +153,16 @@ def have_a_curious_council(world: World, decision: str) -> None:
 
 def every_command(world: World) -> int:
     """Every command, loud, as a table and as JSON; one as a process of its own, whose title others see."""
-    for decision in ("BUY", "SELL"):
+    for decision, options in (("BUY", ()), ("SELL", ("--json",))):
         have_a_curious_council(world, decision)
         for command in COMMANDS:
-            world.run("--debug", *command)
-            world.run("--debug", *command, "--json")
+            world.run("--debug", *command, *options)
     with (world.folder / "real").open("wb") as out:
         run = [sys.executable, "-m", "botctl", "--debug", "tick"]
         environment = {**world.settings, "PYTHONPATH": str(PROJECT)}
         subprocess.run(run, env=environment, cwd=world.home, stdout=out, stderr=out, timeout=120, check=False)
     assert "botctl" in (world.home / "told").read_text()
-    return 4 * len(COMMANDS) + 1
+    return 2 * len(COMMANDS) + 1
 
 
 def echo_of(kind: str, endpoint: str) -> Callable[[World], int]:
@@ -190,24 +190,41 @@ def _echo(world: World, endpoint: str, echo: Callable[[str], bytes]) -> Callable
 
 
 def every_wrong_place(world: World) -> int:
-    """A key where another setting belongs: the sentence that names the setting must not show it."""
+    """Each key where any other setting belongs, while it is where it belongs too, and while it is not."""
+    for setting in OTHER_SETTINGS:
+        for key, key_too in MISPLACED:
+            misplace(world, setting, key, key_too)
+    return len(OTHER_SETTINGS) * len(MISPLACED) + wrong_lines(world)
+
+
+def each_wrong_place(world: World) -> int:
+    """One key where any other setting belongs, in one way and the other by turns."""
+    for setting, (key, key_too) in zip(OTHER_SETTINGS, cycle(MISPLACED), strict=False):
+        misplace(world, setting, key, key_too)
+    return len(OTHER_SETTINGS) + wrong_lines(world)
+
+
+OTHER_SETTINGS = [setting.name for setting in SETTINGS if not setting.secret and setting.name not in PATHS]
+MISPLACED = tuple(product(("KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"), (True, False)))
+
+
+def misplace(world: World, setting: str, key: str, key_too: bool) -> None:
+    """The sentence that names the setting must not show the key."""
+    kept = dict(world.settings)
+    world.settings[setting] = SECRETS[key]
+    if not key_too:
+        (world.home / ".env").rename(world.home / ".env.away")
+        world.settings = {key: value for key, value in world.settings.items() if key not in SECRETS}
+    run = world.run("--debug", "doctor" if key_too else "status")
+    if not key_too:
+        (world.home / ".env.away").rename(world.home / ".env")
+    world.settings = kept
+    assert setting in run.stdout + run.stderr, run.words
+
+
+def wrong_lines(world: World) -> int:
+    """A key in a line of .env that is none, or with something behind it."""
     played = 0
-    for setting in SETTINGS:
-        if setting.secret or setting.name in PATHS:
-            continue
-        for name in ("KRAKEN_API_KEY", "KRAKEN_PRIVATE_KEY"):
-            for key_too in (True, False):
-                kept = dict(world.settings)
-                world.settings[setting.name] = SECRETS[name]
-                if not key_too:
-                    (world.home / ".env").rename(world.home / ".env.away")
-                    world.settings = {key: value for key, value in world.settings.items() if key not in SECRETS}
-                run = world.run("--debug", "doctor" if key_too else "status")
-                if not key_too:
-                    (world.home / ".env.away").rename(world.home / ".env")
-                world.settings = kept
-                assert setting.name in run.stdout + run.stderr, run.words
-                played += 1
     for text in (
         f"KRAKEN_PRIVATE_KEY {RAW.hex()}",
         f"KRAKEN_API_KEY: {SECRETS['KRAKEN_API_KEY']}",
@@ -250,6 +267,8 @@ SITUATIONS: dict[str, Callable[[World], int]] = {
     "every wrong place": every_wrong_place,
     "every end": every_end,
 }
+IN_SHORT = {"each wrong place": each_wrong_place}
+"""What a campaign plays in full."""
 
 
 class SecretsKept:
@@ -272,7 +291,7 @@ class SecretsKept:
         try:
             keep_secrets(world, where)
             os.umask(0o022)
-            played = SITUATIONS[situation](world)
+            played = (SITUATIONS | IN_SHORT)[situation](world)
             nothing_is_found(world)
             check_file_modes(world)
         finally:

@@ -6,7 +6,7 @@ from tests.chaos.disasters import READ_ONLY, Disasters
 from tests.chaos.migrations import NEWEST, Migrations
 from tests.chaos.scenes import SCENES, Stage
 from tests.databases import DOWNGRADES
-from tests.quick import parametrize
+from tests.quick import by_turns, parametrize
 
 IN_SHORT = ("a buy by hand", "a tick that stops out two")
 ONE_IN = 69
@@ -45,8 +45,7 @@ def test_a_database_locked_at_the_start_or_at_the_order_loses_nothing(number: in
 
 
 @locked
-@pytest.mark.long
-@pytest.mark.parametrize("scene", SCENES)
+@by_turns("scene", SCENES, turn=2, of=3)
 def test_a_database_locked_at_any_request_loses_nothing(scene: str, stage: Stage) -> None:
     disasters = Disasters()
     offset = list(SCENES).index(scene) % ONE_IN

@@ -11,8 +11,9 @@ from tests.chaos.faults import FaultPairs, Faults, FaultsInRecovery, run_in_trou
 from tests.chaos.scenes import SCENES, Stage
 from tests.chaos.summary_table import class_of
 from tests.chaos.world import CALM_WAIT_SECONDS
+from tests.quick import by_turns, parametrize
 
-ONE_IN = 199
+ONE_IN = 397
 """Of all single faults so many are left out between two: a prime, so that every kind and position has its turn."""
 
 
@@ -38,8 +39,7 @@ def test_a_refused_connection_is_refused_where_it_is_meant_to_be(stage: Stage) -
     world.close()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("scene", SCENES)
+@by_turns("scene", SCENES, turn=0, of=3)
 def test_no_fault_of_one_request_breaks_a_promise(scene: str, stage: Stage) -> None:
     faults = Faults()
     offset = list(SCENES).index(scene)
@@ -73,8 +73,7 @@ def test_a_sell_that_came_too_late_leaves_a_true_audit_trail(stage: Stage) -> No
     Faults().play(stage, "faults: EService:Deadline elapsed: a sell by hand, AddOrder at 3")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("seed", range(4))
+@parametrize("seed", range(4), quick=0, long=2)
 def test_no_two_faults_of_a_run_break_a_promise(seed: int, stage: Stage) -> None:
     pairs = FaultPairs()
 
@@ -87,14 +86,13 @@ def test_no_fault_of_the_recovering_run_makes_an_order_disappear(stage: Stage) -
     faults = FaultsInRecovery()
     trials = list(faults.trials(stage, 0, 0))
 
-    for trial in trials[::1297]:
+    for trial in trials[::2593]:
         faults.play(stage, trial)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_no_mood_of_kraken_breaks_a_promise(condition: str, stage: Stage) -> None:
-    conditions = ExchangeConditions()
+    scene = ("a buy by hand", "a tick that stops out two")[list(CONDITIONS).index(condition) % 2]
 
-    for scene in ("a buy by hand", "a tick that stops out two"):
-        conditions.play(stage, f"conditions: {condition}: {scene}")
+    ExchangeConditions().play(stage, f"conditions: {condition}: {scene}")

@@ -18,7 +18,7 @@ CASES = {
     "the sentiment": 200,
 }
 """How many of each a campaign tries."""
-ONE_IN, ONE_IN_LONG = 32, 3
+ONE_IN, ONE_IN_LONG = 32, 6
 """The part of them that is tried at every change, and with `-m long`."""
 
 

@@ -1,4 +1,4 @@
-"""Answers may lie. One lie of two families at every change, more of each with `-m long`; `python -m tests.chaos
+"""Answers may lie. One lie of two families at every change, one of each with `-m long`; `python -m tests.chaos
 --chapter lies` draws as many as you like."""
 
 import random
@@ -10,8 +10,6 @@ from tests.chaos.lies import FAMILIES, Lies
 from tests.chaos.scenes import Stage
 from tests.quick import parametrize
 
-EACH = 2
-"""Lies of a family with `-m long`."""
 SHORT = (
     "Ticker: a quiet day, BTC/USD, abc, /10, for a minute",
     "AssetPairs: a stop that is hit, lot_decimals, /1000, for one answer",
@@ -34,10 +32,9 @@ def test_no_lie_moves_money(trial: str, stage: Stage) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_no_lie_of_a_family_moves_money(family: Family, stage: Stage) -> None:
-    lies, chance = Lies(), random.Random(family.name)
+    lies = Lies()
 
-    for _ in range(EACH):
-        lies.play(stage, lies.trial_of(family, chance))
+    lies.play(stage, lies.trial_of(family, random.Random(family.name)))
 
 
 def test_every_family_has_a_name_of_its_own_and_choices_that_can_be_read_again() -> None:

@@ -1,11 +1,11 @@
-"""botctl against a simple model of it: 2,000 steps of anything with `-m long`;
+"""botctl against a simple model of it: 250 steps of anything with `-m long`, 2,000 with `-m soak`;
 `python -m tests.chaos --chapter model` plays as many as you like."""
 
 import pytest
 
 from tests.chaos.model import STEPS, Model, play_game
 from tests.chaos.scenes import Stage
-from tests.quick import campaign
+from tests.quick import parametrize
 
 CHUNKS, GAMES = 40, 1
 """So many tests of so many games each: a test is as much as one worker takes at a time."""
@@ -19,7 +19,7 @@ def test_in_a_short_game_botctl_does_what_the_simple_model_does(stage: Stage) ->
     assert game.undisturbed > 1
 
 
-@campaign("chunk", range(CHUNKS), long=10)
+@parametrize("chunk", range(CHUNKS), quick=0, long=5)
 def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> None:
     games = [play_game(stage, STEPS, chunk * GAMES + number) for number in range(GAMES)]
 
@@ -27,8 +27,7 @@ def test_botctl_does_what_the_simple_model_does(chunk: int, stage: Stage) -> Non
     assert sum(game.undisturbed for game in games) >= GAMES
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(6))
+@parametrize("number", range(6), quick=0, long=3)
 def test_with_resting_stops_nothing_is_lost_or_sold_twice(number: int, stage: Stage) -> None:
     game = play_game(stage, STEPS, number, resting=True)
 

@@ -20,10 +20,13 @@ from tests.chaos.mutations import MUTATIONS, Mutation, Replacement, mutated_stag
 from tests.chaos.scenes import Stage
 from tests.chaos.tested_mutations import SCENARIOS, TESTED
 from tests.postgres import Server
+from tests.quick import parametrize
+
+SAMPLE = 3
+"""Faults of each kind with `-m long`: what puts them in and looks for them works. CONTRIBUTING.md says when all run."""
 
 
-@pytest.mark.soak  # each needs a fork server of its own
-@pytest.mark.parametrize("name", MUTATIONS)
+@parametrize("name", MUTATIONS, quick=0, long=SAMPLE)  # each needs a fork server of its own
 def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server | None) -> None:
     mutation = MUTATIONS[name]
 
@@ -34,8 +37,7 @@ def test_the_fault_is_caught_by_its_invariant(name: str, database_server: Server
     assert any(failure.startswith(said) for failure in failures), failures
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("name", MUTATIONS)
+@parametrize("name", MUTATIONS, quick=0, long=SAMPLE)
 def test_without_the_fault_the_same_trials_pass(name: str, stage: Stage) -> None:
     assert failures_of(MUTATIONS[name], stage) == []
 
@@ -55,8 +57,7 @@ def test_it_still_fits_the_product(name: str) -> None:
     assert MUTATIONS[name].mutated_files()
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("name", TESTED)
+@parametrize("name", TESTED, quick=0, long=SAMPLE)  # each needs a pytest of its own
 def test_the_fault_is_caught_by_its_test(name: str, tmp_path: Path) -> None:
     mutation = TESTED[name]
     texts = tmp_path / "texts.json"

@@ -6,15 +6,20 @@ import pytest
 
 from tests.chaos.scenes import Stage, prepare_nothing
 from tests.chaos.secrets import ENDPOINTS, SECRETS, SecretsKept, forms_of, keep_secrets, nothing_is_found, shown_of
+from tests.quick import parametrize
 
 
-@pytest.mark.long
+@parametrize("endpoint", ENDPOINTS, quick=0, long=4)
+def test_no_secret_that_kraken_echoes_is_left_anywhere(endpoint: str, stage: Stage) -> None:
+    assert SecretsKept().play(stage, f"secrets: two errors that echo: env file, {endpoint}") > 3
+
+
 @pytest.mark.parametrize(
     "trial",
     [
-        *(f"two errors that echo: env file, {endpoint}" for endpoint in ENDPOINTS),
-        "every command: environment",
-        "every wrong place: env file",
+        pytest.param("every command: environment", marks=pytest.mark.long),
+        pytest.param("each wrong place: env file", marks=pytest.mark.long),
+        pytest.param("every wrong place: env file", marks=pytest.mark.soak),
     ],
 )
 def test_no_secret_is_left_anywhere(trial: str, stage: Stage) -> None:

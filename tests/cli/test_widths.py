@@ -65,8 +65,7 @@ def test_every_table_fits_and_breaks_no_figure(owner: BotRunner, width: int) -> 
     assert [*filter(None, (difference_at(width, command, owner) for command in COMMANDS))] == []
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("width", WIDTHS)
+@parametrize("width", WIDTHS, quick=0, long=1)
 def test_the_tables_of_studies_fit_as_well(owner: BotRunner, width: int) -> None:
     assert [*filter(None, (difference_at(width, command, owner) for command in STUDIES))] == []
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests import quick
 from tests.bent_time import later
 from tests.bot_runner import BotRunner
 from tests.fake_kraken import FakeKraken
 from tests.fake_kraken.lies import FalseAnswer, LackingBalances, PartOfBalances
+from tests.quick import parametrize, parametrize_pairs
 from tests.scenarios.steps import buy, council_says, output_of, trade_of
 
 pytestmark = pytest.mark.usefixtures("bent_time")
@@ -120,11 +120,10 @@ def play(account: BotRunner, kraken: FakeKraken, flow: Flow, place: int) -> Unit
     return units
 
 
-PLACES = [(flow, place) for place in range(len(DAYS)) for flow in FLOWS]
-PLACES.sort(key=lambda each: each not in [("a withdrawal of cash", 1), ("a deposit of cash", 3)])
+PLACES = (1, 2, 3, 4, 0)
 
 
-@quick.parametrize(("flow", "place"), PLACES, quick=1)
+@parametrize_pairs(("flow", "place"), list(FLOWS), PLACES, quick=1, long=9)
 def test_a_flow_at_any_tick_leaves_every_verdict_as_it_was_and_a_crash_trips(
     account: BotRunner, kraken: FakeKraken, flow: str, place: int
 ) -> None:
@@ -144,8 +143,7 @@ def test_a_flow_at_any_tick_leaves_every_verdict_as_it_was_and_a_crash_trips(
     assert run.exit_code == (3 if crashed > Decimal("0.2") else 0), output_of(run)
 
 
-@pytest.mark.long
-@quick.parametrize(("flow", "place"), PLACES, quick=1)
+@parametrize_pairs(("flow", "place"), list(FLOWS), PLACES, quick=0, long=10)
 def test_a_crash_in_the_look_that_sees_a_flow_trips_within_that_tick(
     account: BotRunner, kraken: FakeKraken, flow: str, place: int
 ) -> None:
@@ -190,7 +188,7 @@ LIES = [
 ]
 
 
-@quick.parametrize(("asset", "kind", "term"), LIES, quick=1)
+@parametrize(("asset", "kind", "term"), LIES, quick=1, long=11)
 def test_a_balance_that_lies_trips_nothing_and_disarms_nothing_once_it_is_over(
     account: BotRunner, kraken: FakeKraken, asset: str, kind: str, term: str
 ) -> None:

@@ -201,7 +201,7 @@ def test_a_refusal_that_names_an_order_is_looked_up(live: BotRunner, kraken: Fak
     assert only(live.positions())["entry_order_id"] == kraken.orders[0].txid
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_one_record_that_cannot_be_read_hides_no_other_orders_ending(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.flat_candles("ETH/USD", 2500, 25)
@@ -240,7 +240,7 @@ def test_a_stop_hit_in_a_gap_is_sold_later_when_it_could_not_be_at_once(live: Bo
     assert only(live.trades())["exit_reason"] == "STOP_LOSS"
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_lost_orders_are_found_among_more_pages_than_anybody_reads(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.flat_candles("ETH/USD", 2500, 25)

@@ -19,7 +19,7 @@ def answer(kraken: FakeKraken, endpoint: str, result: dict[str, Any], **options:
     kraken.fault(endpoint, "shape", body={"error": [], "result": result}, **options)
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_an_order_under_another_orders_id_is_found_by_its_own(live: BotRunner, kraken: FakeKraken) -> None:
     answer(kraken, "AddOrder", {"txid": ["OAAAAA-BBBBB-CCCCCC"]}, processed=True)
@@ -32,7 +32,7 @@ def test_an_order_under_another_orders_id_is_found_by_its_own(live: BotRunner, k
     assert len(sent(kraken)) == 1
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_an_id_that_leads_to_somebody_elses_order_settles_nothing_by_it(live: BotRunner, kraken: FakeKraken) -> None:
     kraken.flat_candles("ETH/USD", 2500, 25)
@@ -46,7 +46,7 @@ def test_an_id_that_leads_to_somebody_elses_order_settles_nothing_by_it(live: Bo
     assert trade_of(live)["entry_order_id"] == kraken.orders[1].txid
 
 
-@pytest.mark.waits
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_more_than_was_asked_for_is_not_believed(live: BotRunner, kraken: FakeKraken) -> None:
     def swell(request: Request) -> None:

@@ -94,21 +94,25 @@ def test_an_exit_whose_run_was_killed_right_after_it_is_told_by_the_next_tick(
     notified: BotRunner, kraken: FakeKraken, listener: Listener
 ) -> None:
     """The process dies while it asks for the second symbol's candles: the stop's sale is long written down."""
+    notified.set(SYMBOLS="BTC/USD,ETH/USD")  # the first is not bought again for a while
     notified.run("resume")
     buy(notified)
     listener.clear()
     kraken.set_price("BTC/USD", 48999)
+    kraken.clear_requests()
     kraken.fault("OHLC", "hang_before", seconds=30)
     process = notified.fork("tick")
-    wait_for(lambda: "OHLC" in requested_endpoints(kraken) and notified.trades()[0]["status"] == "CLOSED")
+    wait_for(lambda: "OHLC" in requested_endpoints(kraken))
+    closed = notified.trades()[0]["status"] == "CLOSED"
     process.kill()
     process.wait(10)
     kraken.release()
-    assert listener.received == []
+    assert (closed, process.returncode, listener.received) == (True, -signal.SIGKILL, [])
 
     notified.run("pause")
-    notified.run("tick")
+    run = notified.run("tick")
 
+    assert run.exit_code == 0, output_of(run)
     assert ["closed" in line for line in listener.lines] == [True]
 
 

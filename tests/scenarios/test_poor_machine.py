@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.poor_machine import (
     NOBODY,
     STRANGER,
     Child,
+    Condition,
     Fork,
     arguments_of,
     give_home_to,
@@ -26,16 +28,28 @@ from tests.poor_machine import (
 )
 from tests.quick import parametrize
 from tests.scenarios.steps import buy, output_of, sides, trade_of
+from tests.shelf import shelf
 
 TABLE = read_table()
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that other users may pass through. pytest closes the folder of all of its own to them, whenever another
+    run of it begins: also while a test here runs as another user."""
+    with TemporaryDirectory(prefix="tests-of-other-users-", dir=shelf()) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 def promises() -> Iterator[Any]:
-    """Each command of each row."""
-    for row in TABLE.values():
-        quick = CONDITIONS[row.condition].quick if row.condition in CONDITIONS else 0
+    """Each command of each row. Of the rows that start a Python for each, every other command is soak, by turns."""
+    for number, row in enumerate(TABLE.values()):
+        condition = CONDITIONS.get(row.condition, Condition(quick=0))
         for place, command in enumerate(row.exit_codes):
-            marks = [pytest.mark.long] if place >= min(quick, 1) else []
+            marks = [] if place < min(condition.quick, 1) else [pytest.mark.long]
+            if marks and isinstance(condition.start, Child) and (number + place) % 2:
+                marks = [pytest.mark.soak]
             yield pytest.param(row.condition, command, id=f"{row.condition}: {command}", marks=marks)
 
 

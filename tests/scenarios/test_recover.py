@@ -605,6 +605,7 @@ def test_every_change_is_told_and_what_was_changed_is_paused(disasters: BotRunne
     assert "botctl reconcile" in disasters.run("status").stdout
 
 
+@pytest.mark.usefixtures("bent_time")
 @pytest.mark.long
 def test_while_paused_the_recovered_trades_are_guarded(disasters: BotRunner, kraken: FakeKraken) -> None:
     recover(disasters)

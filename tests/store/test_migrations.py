@@ -1,5 +1,6 @@
 """From one schema to the next: after a backup, in one transaction, or not at all."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -40,9 +41,12 @@ open_database(where, Mode.DEMO, create=False)
 migrate_database(where, steps={SCHEMA_VERSION: step}, version=SCHEMA_VERSION + 1)
 """
 
-TAKES_ITS_TIME = DIES_IN_THE_MIDDLE.replace("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(0.5)").replace(
-    "import os, signal, sys", "import sys, time"
+TAKES_ITS_TIME = (
+    DIES_IN_THE_MIDDLE.replace("import os, signal, sys", "import sys, time")
+    .replace("os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(0.5)")
+    .replace("migrate_database(where", "print('open', flush=True)\nsys.stdin.readline()\nmigrate_database(where")
 )
+"""It migrates when it is told to: what opens a database that another has migrated already refuses it as a newer one."""
 
 
 @pytest.fixture
@@ -164,13 +168,21 @@ def test_after_a_crash_the_next_run_completes_the_journey(kept: DatabaseLocation
 def test_runs_that_start_at_once_migrate_once(kept: DatabaseLocation) -> None:
     """Each has seen the old version; whoever may write second finds the new one, and does nothing."""
     close_database()
+    waiting, go = os.pipe()
     runs = [
-        subprocess.Popen([sys.executable, "-c", TAKES_ITS_TIME, address(kept)], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", TAKES_ITS_TIME, address(kept)],
+            stdin=waiting, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
         for _ in range(3)
-    ]
+    ]  # fmt: skip
+    opened = [run.stdout.readline() for run in runs if run.stdout]
 
-    said = [run.communicate(timeout=30)[1] for run in runs]
+    os.close(go)
+    said = [run.communicate(timeout=60)[1] for run in runs]
 
+    os.close(waiting)
+    assert opened == ["open\n"] * 3, said
     assert [run.returncode for run in runs] == [0, 0, 0], said
     with connected(kept):
         assert database.execute_sql("SELECT schema_version FROM stamp").fetchall() == [(NEXT,)]
