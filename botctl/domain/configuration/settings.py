@@ -138,12 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_EXPOSURE", None, parse_share, "the largest fraction of the equity in open trades"),
     Setting("ALLOCATION", None, parse_allocation, "the largest fraction of the equity per asset: BTC:0.5,ETH:0.3"),
     Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while this many trades are active"),
-    Setting(
-        "COOLDOWN_MINUTES",
-        "60",
-        integer_parser(0, 1_000_000),
-        "minutes after an asset's exit during which it is not bought",
-    ),
+    Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "minutes without an entry after the asset's exit"),
     Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
     Setting("SIGNAL_TIMEFRAME", None, parse_timeframe, "length of the candles of agents and ATR; default: TIMEFRAME"),
     Setting(
