@@ -115,7 +115,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BOTCTL_HOME", None, str, "folder of .env and the database; default: the working directory"),
     Setting("KRAKEN_API_KEY", None, _api_key, "key with query and create-order rights, never withdraw (live)", True),
-    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "the API key's private key (live)", True),
+    Setting("KRAKEN_PRIVATE_KEY", None, _private_key, "its private key (live)", True),
     Setting("ALLOW_WITHDRAW_KEY", "no", parse_yes, "yes allows buys with a key that may withdraw (live)"),
     Setting("KRAKEN_API_URL", None, parse_api_url, "another base URL for Kraken's API; https, or http on this machine"),
     Setting("HTTPS_PROXY", None, parse_proxy_url, "the HTTP proxy through which Kraken is reached"),
@@ -138,7 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("MAX_EXPOSURE", None, parse_share, "the largest fraction of the equity in open trades"),
     Setting("ALLOCATION", None, parse_allocation, "the largest fraction of the equity per asset: BTC:0.5,ETH:0.3"),
     Setting("MAX_OPEN_TRADES", "5", integer_parser(1, 10_000), "no entry while this many trades are active"),
-    Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "minutes without an entry after the asset's exit"),
+    Setting("COOLDOWN_MINUTES", "60", integer_parser(0, 1_000_000), "minutes until an asset may be bought again"),
     Setting("TIMEFRAME", "15m", parse_timeframe, "length of a candle, and the time between two ticks"),
     Setting("SIGNAL_TIMEFRAME", None, parse_timeframe, "length of the candles of agents and ATR; default: TIMEFRAME"),
     Setting(
