@@ -133,7 +133,8 @@ def test_axe_finds_no_violation(kept: Path, place: str) -> None:
     size, *more = PLACES[place]
     script = (
         Path(AXE).read_text()
-        + "; setTimeout(() => axe.run({ rules: { 'target-size': { enabled: true } } }).then((found) => { document.title = JSON.stringify("
+        + "; setTimeout(() => axe.run({ rules: { 'target-size': { enabled: true } } }).then((found) => { "
+        + "document.title = JSON.stringify("
         + "found.violations.map((each) => [each.impact, each.id, each.nodes.length])) + '!'; }), 2000)"
     )
 
