@@ -348,7 +348,7 @@ def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold(guarded: 
 
     runs = [guarded.run("tick") for _ in range(3)]
 
-    assert runs[-1].exit_code == 0, runs[-1].stderr
+    assert [run.exit_code for run in runs] == [69, 0, 0], runs[-1].stderr
     sold = [order.vol_exec for order in kraken.orders if order.side == "sell"]
     assert (sold, trade_of(guarded)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
     assert kraken.account.balances["XXBT"] == AMOUNT
@@ -544,7 +544,7 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
     """Nor when they are wrong at two runs, by another factor each time."""
     kraken.set_price("BTC/USD", 48000)
 
-    def divide(request: Request, reply: Reply, by: int) -> Reply:
+    def divide(request: Request, reply: Reply, by: Decimal) -> Reply:
         answer = json.loads(reply.body)
         if request.endpoint in ("QueryOrders", "QueryTrades"):
             for record in answer["result"].values():
@@ -552,8 +552,8 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
                     record[name] = f"{Decimal(record[name]) / by}"
         return replace(reply, body=json.dumps(answer).encode())
 
-    for factor, minutes in ((2, 0), (4, 15)):
-        kraken.alter_reply = partial(divide, by=factor)
+    for factor, minutes in (("0.5", 0), ("2", 15)):
+        kraken.alter_reply = partial(divide, by=Decimal(factor))
         with later(minutes=minutes):
             assert guarded.run("tick").exit_code == 69
     assert len(kraken.orders) == 2
