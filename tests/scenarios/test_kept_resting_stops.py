@@ -427,6 +427,27 @@ def test_an_exit_waits_no_minute_for_a_stop_that_never_arrived(live: BotRunner, 
     assert trade_of(live)["status"] == "CLOSED", run.stderr
 
 
+def test_one_that_can_not_be_canceled_gets_none_beside_it(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(48500), AMOUNT / 2)
+    kraken.fault("CancelOrder", "error", error="EGeneral:Permission denied", times=10)
+
+    run = guarded.run("check-positions")
+
+    assert "has no resting stop: Kraken" in run.stderr
+    assert "AddOrder" not in requested_endpoints(kraken)
+
+
+def test_one_that_is_canceled_before_it_is_moved_is_placed_anew(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.set_price("BTC/USD", 52000)
+    kraken.before = lambda request: kraken.account.cancel_order(stop) if request.endpoint == "AmendOrder" else None
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert waiting(kraken).trigger == Decimal(50500)
+
+
 @parametrize("volume", ["0.001", "0.004"], quick=2)
 def test_one_of_another_amount_is_replaced(guarded: BotRunner, kraken: FakeKraken, volume: str) -> None:
     kraken.account.amend(waiting(kraken), Decimal(48500), Decimal(volume))
@@ -563,19 +584,23 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
     assert (len(kraken.orders), kraken.account.balances["XXBT"]) == (2, AMOUNT)
 
 
-def test_an_order_that_is_shown_without_a_trigger_protects_nobody_silently(
-    guarded: BotRunner, kraken: FakeKraken
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [("ordertype", "limit", "a sell of BTC/USD"), ("type", "buy", "a buy of BTC/USD"), ("pair", "ETHUSD", "a sell of")],
+)
+def test_an_order_that_is_shown_as_no_stop_of_the_trade_protects_nobody_silently(
+    guarded: BotRunner, kraken: FakeKraken, name: str, value: str, shown: str
 ) -> None:
-    def without_trigger(listed: dict[str, Any]) -> None:
+    def as_another(listed: dict[str, Any]) -> None:
         for order in listed.values():
-            order["descr"]["ordertype"] = "limit"
+            order["descr"][name] = value
 
-    change_open_orders(kraken, without_trigger)
+    change_open_orders(kraken, as_another)
 
     run = guarded.run("check-positions")
 
     assert run.exit_code == 1
-    assert "has no resting stop: the exchange shows it as a sell of BTC/USD" in run.stderr
+    assert f"has no resting stop: the exchange shows it as {shown}" in run.stderr
     assert len(kraken.orders) == 2
 
 
@@ -664,9 +689,10 @@ def test_the_rest_of_a_part_sell_below_the_minimum_is_said_to_be_unprotected(
     assert trade_of(guarded)["status"] == "OPEN"
 
 
-def test_coins_that_arrive_late_get_their_stop_in_the_same_run(live: BotRunner, kraken: FakeKraken) -> None:
+@pytest.mark.parametrize("error", ["EGeneral:Invalid arguments:volume minimum not met", "EOrder:Insufficient funds"])
+def test_coins_that_arrive_late_get_their_stop_in_the_same_run(live: BotRunner, kraken: FakeKraken, error: str) -> None:
     live.set(EXCHANGE_STOP="on")
-    kraken.fault("AddOrder", "error", skip=1, error="EGeneral:Invalid arguments:volume minimum not met")
+    kraken.fault("AddOrder", "error", skip=1, error=error)
 
     buy(live)
 
