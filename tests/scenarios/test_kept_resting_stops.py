@@ -346,8 +346,11 @@ def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold(guarded: 
     kraken.set_price("BTC/USD", 48000)
     kraken.set_price("BTC/USD", 51000)
 
-    runs = [guarded.run("tick") for _ in range(3)]
+    runs = [guarded.run("tick") for _ in range(2)]
+    unprotected = guarded.json("status")["unprotected"]
+    runs.append(guarded.run("tick"))
 
+    assert unprotected == []  # it is being sold: it needs none
     assert [run.exit_code for run in runs] == [69, 0, 0], runs[-1].stderr
     sold = [order.vol_exec for order in kraken.orders if order.side == "sell"]
     assert (sold, trade_of(guarded)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
