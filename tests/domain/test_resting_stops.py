@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botctl.domain.stops import exit_at_resting, is_too_low, resting_trigger, trigger_in_ticks
+from botctl.domain.stops import exit_at_resting, find_lack, is_too_low, resting_trigger, trigger_in_ticks
 
 PRICES = st.floats(0.01, 1e6)
 
@@ -44,3 +44,21 @@ def test_it_is_cut_down_to_the_grid_of_prices_and_moved_by_whole_ticks_upwards_o
     assert is_too_low(Decimal("48500.1"), Decimal("48500.2"), tick)
     assert not is_too_low(Decimal("48500.2"), Decimal("48500.2"), tick)
     assert not is_too_low(Decimal("48600"), Decimal("48500.2"), tick)
+
+
+@pytest.mark.parametrize(
+    ("resting", "lack"),
+    [
+        (None, "none"),
+        (("0.995", "48500"), None),
+        (("0.98", "48500"), "too small"),
+        (("1", "48300"), None),
+        (("1", "48200"), "too low"),
+    ],
+)
+def test_less_than_a_hundredth_or_half_an_atr_is_left_to_the_next_check(
+    resting: tuple[str, str] | None, lack: str | None
+) -> None:
+    known = None if resting is None else (Decimal(resting[0]), Decimal(resting[1]))
+
+    assert find_lack(Decimal(1), 49_000.0, 500.0, 1.0, known) == lack

@@ -184,6 +184,21 @@ def test_the_rest_of_a_stop_that_fires_in_part_before_it_is_canceled_is_sold_at_
     assert (sells, trade_of(live)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
 
 
+def test_what_an_enlarged_stop_sells_before_it_is_canceled_is_said(live: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.balances["XXBT"] = Decimal("0.002")
+    live.set(EXCHANGE_STOP="on")
+    buy(live)
+    stop = only([order for order in kraken.orders if order.is_waiting])
+    kraken.account.amend(stop, Decimal(48500), Decimal("0.004"))
+    kraken.set_price("BTC/USD", 48900)
+    fire_when_canceled(kraken)
+
+    run = live.run("check-positions")
+
+    assert "0.002 more than the trade held" in run.stderr
+    assert (run.exit_code, trade_of(live)["status"]) == (1, "CLOSED")
+
+
 def test_a_stop_that_is_refused_is_sent_once_a_tick(live: BotRunner, kraken: FakeKraken) -> None:
     """Above all, no check of another trade's stop waits for the coins of this one."""
     buy(live)

@@ -346,9 +346,12 @@ def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold(guarded: 
     kraken.set_price("BTC/USD", 48000)
     kraken.set_price("BTC/USD", 51000)
 
-    runs = [guarded.run("tick") for _ in range(3)]
+    runs = [guarded.run("tick") for _ in range(2)]
+    unprotected = guarded.json("status")["unprotected"]
+    runs.append(guarded.run("tick"))
 
-    assert runs[-1].exit_code == 0, runs[-1].stderr
+    assert unprotected == []  # it is being sold: it needs none
+    assert [run.exit_code for run in runs] == [69, 0, 0], runs[-1].stderr
     sold = [order.vol_exec for order in kraken.orders if order.side == "sell"]
     assert (sold, trade_of(guarded)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
     assert kraken.account.balances["XXBT"] == AMOUNT
@@ -425,6 +428,27 @@ def test_an_exit_waits_no_minute_for_a_stop_that_never_arrived(live: BotRunner, 
         run = live.run("check-positions")
 
     assert trade_of(live)["status"] == "CLOSED", run.stderr
+
+
+def test_one_that_can_not_be_canceled_gets_none_beside_it(guarded: BotRunner, kraken: FakeKraken) -> None:
+    kraken.account.amend(waiting(kraken), Decimal(48500), AMOUNT / 2)
+    kraken.fault("CancelOrder", "error", error="EGeneral:Permission denied", times=10)
+
+    run = guarded.run("check-positions")
+
+    assert "has no resting stop: Kraken" in run.stderr
+    assert "AddOrder" not in requested_endpoints(kraken)
+
+
+def test_one_that_is_canceled_before_it_is_moved_is_placed_anew(guarded: BotRunner, kraken: FakeKraken) -> None:
+    stop = waiting(kraken)
+    kraken.set_price("BTC/USD", 52000)
+    kraken.before = lambda request: kraken.account.cancel_order(stop) if request.endpoint == "AmendOrder" else None
+
+    run = guarded.run("check-positions")
+
+    assert run.exit_code == 0, run.stderr
+    assert waiting(kraken).trigger == Decimal(50500)
 
 
 @parametrize("volume", ["0.001", "0.004"], quick=2)
@@ -544,7 +568,7 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
     """Nor when they are wrong at two runs, by another factor each time."""
     kraken.set_price("BTC/USD", 48000)
 
-    def divide(request: Request, reply: Reply, by: int) -> Reply:
+    def divide(request: Request, reply: Reply, by: Decimal) -> Reply:
         answer = json.loads(reply.body)
         if request.endpoint in ("QueryOrders", "QueryTrades"):
             for record in answer["result"].values():
@@ -552,8 +576,8 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
                     record[name] = f"{Decimal(record[name]) / by}"
         return replace(reply, body=json.dumps(answer).encode())
 
-    for factor, minutes in ((2, 0), (4, 15)):
-        kraken.alter_reply = partial(divide, by=factor)
+    for factor, minutes in (("0.5", 0), ("2", 15)):
+        kraken.alter_reply = partial(divide, by=Decimal(factor))
         with later(minutes=minutes):
             assert guarded.run("tick").exit_code == 69
     assert len(kraken.orders) == 2
@@ -563,19 +587,23 @@ def test_a_record_and_its_trade_that_are_wrong_by_a_factor_sell_no_coins_of_the_
     assert (len(kraken.orders), kraken.account.balances["XXBT"]) == (2, AMOUNT)
 
 
-def test_an_order_that_is_shown_without_a_trigger_protects_nobody_silently(
-    guarded: BotRunner, kraken: FakeKraken
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [("ordertype", "limit", "a sell of BTC/USD"), ("type", "buy", "a buy of BTC/USD"), ("pair", "ETHUSD", "a sell of")],
+)
+def test_an_order_that_is_shown_as_no_stop_of_the_trade_protects_nobody_silently(
+    guarded: BotRunner, kraken: FakeKraken, name: str, value: str, shown: str
 ) -> None:
-    def without_trigger(listed: dict[str, Any]) -> None:
+    def as_another(listed: dict[str, Any]) -> None:
         for order in listed.values():
-            order["descr"]["ordertype"] = "limit"
+            order["descr"][name] = value
 
-    change_open_orders(kraken, without_trigger)
+    change_open_orders(kraken, as_another)
 
     run = guarded.run("check-positions")
 
     assert run.exit_code == 1
-    assert "has no resting stop: the exchange shows it as a sell of BTC/USD" in run.stderr
+    assert f"has no resting stop: the exchange shows it as {shown}" in run.stderr
     assert len(kraken.orders) == 2
 
 
@@ -664,9 +692,10 @@ def test_the_rest_of_a_part_sell_below_the_minimum_is_said_to_be_unprotected(
     assert trade_of(guarded)["status"] == "OPEN"
 
 
-def test_coins_that_arrive_late_get_their_stop_in_the_same_run(live: BotRunner, kraken: FakeKraken) -> None:
+@pytest.mark.parametrize("error", ["EGeneral:Invalid arguments:volume minimum not met", "EOrder:Insufficient funds"])
+def test_coins_that_arrive_late_get_their_stop_in_the_same_run(live: BotRunner, kraken: FakeKraken, error: str) -> None:
     live.set(EXCHANGE_STOP="on")
-    kraken.fault("AddOrder", "error", skip=1, error="EGeneral:Invalid arguments:volume minimum not met")
+    kraken.fault("AddOrder", "error", skip=1, error=error)
 
     buy(live)
 

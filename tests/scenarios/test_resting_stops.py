@@ -182,7 +182,7 @@ def test_a_move_that_was_not_recorded_is_recorded_by_the_next_run(guarded: BotRu
     guarded.run("check-positions")
     guarded.execute("UPDATE \"order\" SET \"trigger\" = '48500', reason = 'STOP_LOSS' WHERE state = 'RESTING'")
 
-    guarded.run("check-positions")
+    assert "rests at" not in guarded.run("check-positions").stderr
     kraken.set_price("BTC/USD", 50000)
     guarded.run("tick")
 

@@ -24,10 +24,8 @@ def has_sold_another_amount(
     """Whether to believe that this stop has sold `filled`, as its record and its fills say. Both may be wrong by a
     factor, so the balance must agree; or, where its owner has moved other coins of the asset, both say the same at
     another run."""
-    gone, tolerance = change_by(order, exchange, journal), FOUND_SHARE * order.amount
-    if gone is not None and (
-        gone >= order.amount - tolerance if filled > order.amount else abs(gone - filled) <= tolerance
-    ):
+    gone = change_by(order, exchange, journal)
+    if gone is not None and abs(gone - filled) <= FOUND_SHARE * order.amount:
         return True
     now, (sold, amount) = clock.now(), map(format_decimal, (filled, order.amount))
     said = f"{order.client_order_id} has sold {sold} of {amount} by its record and its fills"
