@@ -72,6 +72,8 @@ class PositionManager:
     """The candles that the trades' ATR is of."""
     _checked: set[int] = field(default_factory=set, init=False)
     """The trades that this run has checked."""
+    _tried: set[int] = field(default_factory=set, init=False)
+    """Those of them that it has tried to sell."""
 
     def check_open_positions(self, snapshot: Snapshot) -> Exits:
         """Check every open trade once: sell where the stop is hit, else move the stop up.
@@ -80,22 +82,33 @@ class PositionManager:
         not stop the checks of the others. When the tick's time is over nothing more is fetched, except for a doubtful
         price that hits its stop.
         """
-        self._checked = set()
+        self._checked, self._tried = set(), set()
         return self.check_settled_positions(snapshot)
 
     def check_settled_positions(self, snapshot: Snapshot) -> Exits:
         """Check the open trades that this run has not checked yet: their orders have been settled meanwhile."""
-        left_out = self.journal.unguarded_trade_ids() | self._checked  # settlement reports what is not settled
-        block = load_exit_block()  # the comparison of the journal has reported these
-        levels = [
-            level
-            for level in self.journal.stop_levels()
-            if level.trade_id not in left_out and not block.covers(base_of(level.symbol))
-        ]
+        levels = self._unchecked_levels()
         self._checked |= {level.trade_id for level in levels}
+        self._tried |= {level.trade_id for level in levels if level.exiting}
         exits = self._check_levels([level for level in levels if level.symbol not in snapshot.unlisted], snapshot)
         unlisted = [level for level in levels if not self.markets.is_listed(level.symbol)]
         return exits + self._check_unlisted(unlisted, snapshot) if unlisted else exits
+
+    def has_begun_exits(self) -> bool:
+        """Whether a trade that this run has checked is being sold since: its resting stop has sold a part of it."""
+        return any(level.trade_id in self._checked for level in self._unchecked_levels())
+
+    def _unchecked_levels(self) -> list[StopLevel]:
+        """The stops that are left to check, with those of exits that have begun since their trade was checked."""
+        unsettled = self.journal.unguarded_trade_ids()  # settlement reports them
+        block = load_exit_block()  # the comparison of the journal has reported these
+        return [
+            level
+            for level in self.journal.stop_levels()
+            if level.trade_id not in unsettled
+            and level.trade_id not in (self._tried if level.exiting else self._checked)
+            and not block.covers(base_of(level.symbol))
+        ]
 
     def _check_levels(self, levels: Sequence[StopLevel], snapshot: Snapshot) -> Exits:
         found = Findings()
@@ -198,7 +211,9 @@ class PositionManager:
         moved = [check.update for check in checks if check.exit is None and check.update is not None]
         found.errors += [*errors, *self._save(hit)]
         found.notes += [check.note for check in checks if check.note is not None]
-        yield [check.exit for check in checks if check.exit is not None]
+        exits = [check.exit for check in checks if check.exit is not None]
+        self._tried |= {each.trade.id for each in exits}
+        yield exits
         for update in moved:
             _log_check(update)
         found.errors += self._save(moved)

@@ -185,7 +185,11 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits, list[StopView]]:
     if settled:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
-    broken, proof = _broken_rows(bot, exits.errors), bot.resting.prove(snapshot.prices)
+    proof = bot.resting.prove(snapshot.prices)
+    if (proof.notes or proof.errors) and bot.positions.has_begun_exits():
+        snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
+        exits += bot.positions.check_settled_positions(snapshot)
+    broken = _broken_rows(bot, exits.errors)
     notes = bot.execution.outranked.report() + proof.notes
     said = Exits(errors=[*unrecorded, *errors, *snapshot.problems, *broken, *proof.errors], notes=notes)
     keep_prices(snapshot, bot.journal)
@@ -266,6 +270,8 @@ def _prove_resting_stops(bot: Bot, state: TickState) -> None:
     proof = bot.resting.prove({} if state.snapshot is None else state.snapshot.prices)
     state.notes += proof.notes
     state.errors += proof.errors
+    if (proof.notes or proof.errors) and bot.positions.has_begun_exits():
+        _guard_settled(bot, state)
     state.detail = "; ".join(proof.notes)
 
 

@@ -340,18 +340,19 @@ def test_one_that_the_owner_moved_up_is_left_there_and_said_once(guarded: BotRun
     assert waiting(kraken) is stop
 
 
-def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold(guarded: BotRunner, kraken: FakeKraken) -> None:
-    """The list of open orders shows that it has fired: the price may have come back since."""
+@parametrize("command", ["tick", "check-positions"], quick=2)
+def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold_at_once(
+    guarded: BotRunner, kraken: FakeKraken, command: str
+) -> None:
+    """The list of open orders shows that it has fired: the price may have come back since. No stop guards the rest."""
     waiting(kraken).mode = Never(Decimal("0.25"))
     kraken.set_price("BTC/USD", 48000)
     kraken.set_price("BTC/USD", 51000)
 
-    runs = [guarded.run("tick") for _ in range(2)]
-    unprotected = guarded.json("status")["unprotected"]
-    runs.append(guarded.run("tick"))
+    run = guarded.run(command)
 
-    assert unprotected == []  # it is being sold: it needs none
-    assert [run.exit_code for run in runs] == [69, 0, 0], runs[-1].stderr
+    assert run.exit_code == 0, run.stderr
+    assert requested_endpoints(kraken).count("CancelOrder") == 1
     sold = [order.vol_exec for order in kraken.orders if order.side == "sell"]
     assert (sold, trade_of(guarded)["status"]) == ([Decimal("0.0005"), Decimal("0.0015")], "CLOSED")
     assert kraken.account.balances["XXBT"] == AMOUNT
@@ -641,7 +642,7 @@ def test_one_that_kraken_has_forgotten_is_canceled_and_in_nobodys_way(
     assert run.exit_code == 0, run.stderr
     assert trade_of(guarded)["status"] == ("OPEN" if command == "tick" else "CLOSED")
     assert len([order for order in kraken.orders if order.is_waiting]) == (command == "tick")
-    assert ("was canceled by somebody else" in run.stderr) == (command == "tick")
+    assert ("was canceled outside botctl" in run.stderr) == (command == "tick")
 
 
 def test_one_that_no_record_shows_an_hour_after_it_was_placed_may_be_there(

@@ -136,7 +136,7 @@ class RestingStops:
             return Proof([], [Unprotected(f"the resting stops were not looked at: {error.message}", hint=error.hint)])
         notes, errors = self._settle_ended(resting, listed)
         errors += self._cancel_left_over(load_resting_stops())
-        errors += self._cancel_orphans(load_resting_stops(), listed)
+        errors += self._cancel_orphans([*resting, *load_resting_stops()], listed)
         if self.distance is None:
             return Proof(notes + _left_note(load_resting_stops()), errors)
         kept = {order.trade_id: order for order in load_resting_stops()}

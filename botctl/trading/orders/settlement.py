@@ -150,8 +150,11 @@ class OrderSettlement:
         costly = not _for_an_exit(orders) and any(not order.exchange_order_id for order in orders)
         pauses = iter(LOOK_UP_INTERVALS[costly:])  # one look less at a lost buy: exits keep their share of the counter
         while waiting := _unsettled(orders):
+            canceled = len(self._canceled)
             with self.wait_budget.spending():
                 errors = self._look_up(waiting)
+            if len(self._canceled) > canceled:  # it ends within seconds
+                self.wait_budget.renew()
             locked_out = any(isinstance(error, LockedOut) for error in errors)
             waiting, planned = _unsettled(waiting), next(pauses, LOOK_UP_INTERVALS[-1])
             if locked_out or not waiting or not self.wait_budget.wait(self._pause(waiting, planned)):
