@@ -75,7 +75,7 @@ def test_500_ticks_show_all_that_can_happen_soon_enough_and_touch_nothing(home: 
         capture_output=True,
         text=True,
         cwd=home,
-        timeout=60,
+        timeout=300,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "BOTCTL_HOME": str(home)},
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -274,7 +274,7 @@ DEAF = "import ctypes, signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, si
 @pytest.mark.parametrize(
     ("stuck", "said"),
     [
-        (f"{DEAF} time.sleep(600)", "this tick hung for 61 s and was ended, in trading/council/"),
+        (f"{DEAF} time.sleep(600)", "this tick hung for 70 s and was ended, in trading/council/"),
         (f"{DEAF} ctypes.PyDLL(None).sleep(600)", ""),
     ],
     ids=["deaf to signals", "and no other thread runs"],
@@ -284,14 +284,14 @@ def test_a_tick_that_nothing_interrupts_ends_itself(
 ) -> None:
     """An agent that no time limit reaches."""
     install_agent(tmp_path, "endless", stuck)
-    live.set(COUNCIL="endless", TICK_TIMEOUT="1", HEALTHCHECK_URL=f"http://{listener.address}/check")
-    started = time.monotonic()
+    live.set(COUNCIL="endless", TICK_TIMEOUT="10", HEALTHCHECK_URL=f"http://{listener.address}/check")
+    started = time.monotonic()  # on a busy machine the agent is asked some seconds later
 
     process = live.spawn("tick", packages=tmp_path)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=180)
 
     assert process.returncode == 1, err
-    assert time.monotonic() - started > 60
+    assert time.monotonic() - started > 70
     assert said in err
     assert "Traceback" not in err
     assert listener.paths == (["/check/start", "/check/fail"] if said else ["/check/start"])
