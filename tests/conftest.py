@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -146,9 +147,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.remove_folder()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests about SQLite files on PostgreSQL, and spread tests that wait over the run."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Deselect tests about SQLite files on PostgreSQL, and put those that wait where they cost least."""
     for item in items:
         if item.get_closest_marker("soak"):  # of two parameters one may make it long
             item.own_markers = [mark for mark in item.own_markers if mark.name != "long"]
@@ -156,18 +157,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         about_files = [item for item in items if item.get_closest_marker("sqlite") or A_FILE in item.fixturenames]  # type: ignore[attr-defined]
         config.hook.pytest_deselected(items=about_files)
         items[:] = [item for item in items if item not in set(about_files)]
-    items[:] = spread_waiting(items)
+    yield  # by now `-m` has deselected
+    items[:] = put_waiting_first(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def spread_waiting(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Put tests that wait at even distances between the others: in parallel with them they cost almost nothing."""
-    waiting = [item for item in items if item.get_closest_marker("waits")]
-    working = [item for item in items if not item.get_closest_marker("waits")]
-    distance = len(working) // (len(waiting) or 1)
-    spread = []
-    for place, item in enumerate(waiting):
-        spread += [item, *working[place * distance : (place + 1) * distance]]
-    return spread + working[len(waiting) * distance :]
+def put_waiting_first(items: list[pytest.Item], *, workers: int) -> list[pytest.Item]:
+    """Have all workers but two begin with the tests that wait, the longest first: they cost almost nothing beside
+    others, and none of them is left for the end. Each worker gets an equal part of the list at first."""
+    waits = {item: mark.args[0] if mark.args else 0 for item in items if (mark := item.get_closest_marker("waits"))}
+    waiting, working = sorted(waits, key=lambda item: -waits[item]), iter([item for item in items if item not in waits])
+    beginners = max(1, workers - 2)
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        own = waiting[worker::beginners] if worker < beginners else []
+        part = (len(items) - len(ordered)) // (workers - worker)
+        ordered += [*own, *islice(working, max(0, part - len(own)))]
+    return [*ordered, *working]
 
 
 @pytest.fixture(scope="session")

@@ -269,7 +269,7 @@ DEAF = "import ctypes, signal, time; signal.pthread_sigmask(signal.SIG_BLOCK, si
 
 
 @pytest.mark.long
-@pytest.mark.waits
+@pytest.mark.waits(70)
 @pytest.mark.sqlite("it is about the process")
 @pytest.mark.parametrize(
     ("stuck", "said"),

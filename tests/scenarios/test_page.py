@@ -139,6 +139,7 @@ def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(shown: Bot
 
 
 @pytest.mark.long
+@pytest.mark.waits(30)
 def test_a_page_that_hangs_is_given_up_and_the_tick_has_done_its_work(shown: BotRunner, home: Path) -> None:
     (home / "data" / "candles").mkdir(parents=True)
     os.mkfifo(home / "data" / "candles" / "BTC-USD_15m.csv")  # whoever reads it waits for ever

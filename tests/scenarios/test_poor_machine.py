@@ -50,6 +50,8 @@ def promises() -> Iterator[Any]:
             marks = [] if place < min(condition.quick, 1) else [pytest.mark.long]
             if marks and isinstance(condition.start, Child) and (number + place) % 2:
                 marks = [pytest.mark.soak]
+            if "hangs" in row.condition:
+                marks.append(pytest.mark.waits(30))
             yield pytest.param(row.condition, command, id=f"{row.condition}: {command}", marks=marks)
 
 
