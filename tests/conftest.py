@@ -12,7 +12,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -158,21 +157,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=about_files)
         items[:] = [item for item in items if item not in set(about_files)]
     yield  # by now `-m` has deselected
-    items[:] = put_waiting_first(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    items[:] = place_waiting(items, workers=int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def put_waiting_first(items: list[pytest.Item], *, workers: int) -> list[pytest.Item]:
-    """Have all workers but two begin with the tests that wait, the longest first: they cost almost nothing beside
-    others, and none of them is left for the end. Each worker gets an equal part of the list at first."""
-    waits = {item: mark.args[0] if mark.args else 0 for item in items if (mark := item.get_closest_marker("waits"))}
-    waiting, working = sorted(waits, key=lambda item: -waits[item]), iter([item for item in items if item not in waits])
-    beginners = max(1, workers - 2)
+def place_waiting(items: list[pytest.Item], *, workers: int) -> list[pytest.Item]:
+    """Put tests that wait at even distances between the others: in parallel with them they cost almost nothing. All
+    workers but two begin with those that wait for long, so that none of these is left for the end. Each worker gets an
+    equal part of the list at first."""
+    marks = {item: mark for item in items if (mark := item.get_closest_marker("waits"))}
+    long = sorted((item for item in marks if marks[item].args), key=lambda item: marks[item].args[0])
+    waiting = [item for item in marks if not marks[item].args]
+    working = [item for item in items if item not in marks]
+    distance = len(working) // (len(waiting) or 1)
     ordered: list[pytest.Item] = []
-    for worker in range(workers):
-        own = waiting[worker::beginners] if worker < beginners else []
-        part = (len(items) - len(ordered)) // (workers - worker)
-        ordered += [*own, *islice(working, max(0, part - len(own)))]
-    return [*ordered, *working]
+    for place, item in enumerate(waiting):
+        ordered += [item, *working[place * distance : (place + 1) * distance]]
+    ordered += working[len(waiting) * distance :]
+    part, beginners = len(items) // workers, max(1, workers - 2)
+    for place, item in enumerate(long):
+        worker = (len(long) - 1 - place) % beginners
+        ordered.insert(worker * part + worker, item)  # parts may be larger by one
+    return ordered
 
 
 @pytest.fixture(scope="session")
