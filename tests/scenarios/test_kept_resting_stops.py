@@ -358,6 +358,23 @@ def test_one_that_has_fired_and_hangs_is_canceled_and_the_rest_is_sold_at_once(
     assert kraken.account.balances["XXBT"] == AMOUNT
 
 
+def test_a_sell_that_was_refused_is_not_sent_again_because_another_stop_has_ended(
+    guarded: BotRunner, kraken: FakeKraken
+) -> None:
+    """The stop that ended has the run look for exits that have begun since: this one has been tried."""
+    buy(guarded, "ETH/USD")
+    kraken.account.cancel_order(only([each for each in kraken.orders if each.is_waiting and each.symbol == "ETH/USD"]))
+    kraken.set_price("BTC/USD", 48900)
+    kraken.fault("AddOrder", "error", times=9, error="EGeneral:Permission denied")
+    kraken.clear_requests()
+
+    run = guarded.run("tick")
+
+    sells = [each.params for each in kraken.requests if each.endpoint == "AddOrder"]
+    assert "ETH/USD) was canceled outside botctl" in run.stderr
+    assert [each["ordertype"] for each in sells if "XBT" in each["pair"]] == ["market"]
+
+
 @pytest.mark.parametrize("command", ["check-positions", "sell BTC/USD 0.0005 --yes"])
 def test_no_stop_is_placed_beside_a_sell_of_unknown_outcome(
     guarded: BotRunner, kraken: FakeKraken, command: str
