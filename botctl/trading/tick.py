@@ -186,7 +186,7 @@ def guard_positions(bot: Bot) -> tuple[Snapshot, Exits, list[StopView]]:
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
     proof = bot.resting.prove(snapshot.prices)
-    if (proof.notes or proof.errors) and bot.positions.has_begun_exits():
+    if proof.has_news and bot.positions.has_begun_exits():
         snapshot = bot.snapshots.take_snapshot(bot.journal.open_symbols())
         exits += bot.positions.check_settled_positions(snapshot)
     broken = _broken_rows(bot, exits.errors)
@@ -270,7 +270,7 @@ def _prove_resting_stops(bot: Bot, state: TickState) -> None:
     proof = bot.resting.prove({} if state.snapshot is None else state.snapshot.prices)
     state.notes += proof.notes
     state.errors += proof.errors
-    if (proof.notes or proof.errors) and bot.positions.has_begun_exits():
+    if proof.has_news and bot.positions.has_begun_exits():
         _guard_settled(bot, state)
     state.detail = "; ".join(proof.notes)
 

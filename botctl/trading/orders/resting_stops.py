@@ -59,6 +59,11 @@ class Proof:
     notes: list[str]
     errors: list[BotError]
 
+    @property
+    def has_news(self) -> bool:
+        """Without news no stop has ended, so that no exit has begun."""
+        return bool(self.notes or self.errors)
+
     def __add__(self, later: "Proof") -> "Proof":
         return Proof(self.notes + later.notes, self.errors + later.errors)
 
